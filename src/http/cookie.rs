@@ -1,0 +1,75 @@
+//! Cookies: reading the ones we set, and setting them.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+/// The user's access token.
+pub const ACCESS_TOKEN: &str = "access_token";
+/// A guest's identity.
+pub const GUEST_TOKEN: &str = "guest_token";
+
+/// The first cookie of that name, quotes taken off; an empty one counts as none.
+pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let values = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(key, _)| *key == name)?;
+    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    (!value.is_empty()).then_some(value)
+}
+
+/// A `Set-Cookie` that scripts and other sites' requests never see. `value` is one of our tokens.
+pub fn set(name: &str, value: &str, max_age: Duration, secure: bool) -> HeaderValue {
+    let secure = if secure { "; Secure" } else { "" };
+    let max_age = max_age.as_secs();
+    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::try_from(cookie).expect("tokens are base64url and dots")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (header::COOKIE, HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let headers = headers(&["theme=dark; xguest_token=no;guest_token=\"a.b.c\"; guest_token=second"]);
+        assert_eq!(find(&headers, GUEST_TOKEN), Some("a.b.c"));
+        assert_eq!(find(&headers, ACCESS_TOKEN), None);
+    }
+
+    #[test]
+    fn cookies_may_come_in_several_headers() {
+        let headers = headers(&["a=1", "access_token=x.y.z=="]);
+        assert_eq!(find(&headers, ACCESS_TOKEN), Some("x.y.z=="));
+    }
+
+    #[test]
+    fn an_empty_cookie_is_none() {
+        assert_eq!(find(&headers(&["guest_token="]), GUEST_TOKEN), None);
+        assert_eq!(find(&headers(&["guest_token=\"\""]), GUEST_TOKEN), None);
+    }
+
+    #[test]
+    fn a_cookie_is_set_out_of_scripts_reach() {
+        let day = Duration::from_secs(86_400);
+        let cookie = set(GUEST_TOKEN, "a.b.c", day, true);
+        assert_eq!(cookie, "guest_token=a.b.c; Path=/; Max-Age=86400; HttpOnly; SameSite=Strict; Secure");
+        assert!(!set(GUEST_TOKEN, "a.b.c", day, false).to_str().unwrap().contains("Secure"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read(value in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                let headers = HeaderMap::from_iter([(header::COOKIE, value)]);
+                find(&headers, GUEST_TOKEN);
+            }
+        }
+    }
+}

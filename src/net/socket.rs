@@ -1,0 +1,80 @@
+//! One TCP socket, owned: dropped is closed.
+
+use std::{
+    io::{self, IoSlice, Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    os::fd::{AsRawFd, RawFd},
+    time::Duration,
+};
+
+use socket2::SockRef;
+
+/// How sockets are set up.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketSettings {
+    /// What the kernel may hold unsent, in bytes. Small, or it hides seconds of lag from the server.
+    pub send_buffer: usize,
+    /// Unacknowledged for this long, the kernel gives the connection up.
+    pub user_timeout: Duration,
+}
+
+impl Default for SocketSettings {
+    fn default() -> Self {
+        Self { send_buffer: 32 * 1024, user_timeout: Duration::from_secs(20) }
+    }
+}
+
+/// A non-blocking stream socket.
+#[derive(Debug)]
+pub struct Socket(TcpStream);
+
+impl Socket {
+    /// Takes a stream and sets it up: non-blocking, no delay, a small send buffer, a user timeout.
+    pub fn new(stream: TcpStream, settings: &SocketSettings) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(&stream);
+        socket.set_send_buffer_size(settings.send_buffer)?;
+        socket.set_tcp_user_timeout(Some(settings.user_timeout))?;
+        Ok(Self(stream))
+    }
+
+    /// Reads what is there; `WouldBlock` where nothing is, 0 at the peer's end.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(|| (&self.0).read(buffer))
+    }
+
+    /// Writes what the kernel takes.
+    pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        retry(|| (&self.0).write_vectored(slices))
+    }
+
+    /// Bytes written that the peer has not acknowledged.
+    pub fn unsent(&self) -> usize {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: `bytes` is a valid place for the answer; the descriptor is open while `self` lives.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+    }
+
+    /// Says that nothing more will be written.
+    pub fn finish(&self) {
+        // Fails only where the peer is gone, and then there is nobody to tell.
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a shard counts. Written by the shard alone, read by anyone at any time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A figure with one writer: no locked instruction is needed to add to it.
+#[derive(Debug, Default)]
+pub struct Figure(AtomicU64);
+
+impl Figure {
+    /// Adds. Only the owning shard may.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Sets. Only the owning shard may.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! figures {
+    ($($(#[doc = $help:literal])* $name:ident: $kind:ident $metric:literal $labels:literal;)*) => {
+        /// One shard's figures.
+        #[derive(Debug, Default)]
+        pub struct Figures { $($(#[doc = $help])* pub $name: Figure,)* }
+
+        impl Figures {
+            /// Every figure: its kind, metric, further labels, help, and how to read it.
+            pub const ALL: &[Series] = &[$(Series {
+                counter: figures!(@ $kind), metric: $metric, labels: $labels, help: concat!($($help),*),
+                read: |figures| figures.$name.get(),
+            },)*];
+        }
+    };
+    (@ counter) => { true };
+    (@ gauge) => { false };
+}
+
+/// One time series of a shard.
+pub struct Series {
+    /// It only rises; otherwise it is a gauge.
+    pub counter: bool,
+    /// The metric's name.
+    pub metric: &'static str,
+    /// Labels beside the shard's, as they are written.
+    pub labels: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// Its value.
+    pub read: fn(&Figures) -> u64,
+}
+
+figures! {
+    /// Server time of the shard's last heartbeat, in microseconds.
+    heartbeat_us: gauge "pianorhythm_shard_heartbeat_us" "";
+    /// Connections on the shard.
+    connections: gauge "pianorhythm_connections" "";
+    /// Rooms on the shard.
+    rooms: gauge "pianorhythm_rooms" "";
+    /// Users whose actor is on the shard.
+    users: gauge "pianorhythm_users" "";
+    /// Share of the core in use, in thousandths.
+    usage_permille: gauge "pianorhythm_shard_usage_permille" "";
+    /// Messages from clients.
+    messages_in: counter "pianorhythm_messages_in_total" "";
+    /// MIDI messages relayed, counted once a message.
+    midi_relayed: counter "pianorhythm_midi_relayed_total" "";
+    /// Frames queued for members.
+    deliveries: counter "pianorhythm_deliveries_total" "";
+    /// Write calls to sockets that moved a whole outbox or less.
+    flushes: counter "pianorhythm_flushes_total" "";
+    /// Joins that ended in a seat.
+    joins: counter "pianorhythm_joins_total" "";
+    /// Connections handed to another shard.
+    moves_out: counter "pianorhythm_moves_total" "direction=\"out\"";
+    /// Connections taken from another shard.
+    moves_in: counter "pianorhythm_moves_total" "direction=\"in\"";
+    /// Requests answered with an error.
+    rejections: counter "pianorhythm_rejections_total" "";
+    /// MIDI messages shed for members that fall behind.
+    shed_midi: counter "pianorhythm_dropped_total" "reason=\"slow_consumer_midi\"";
+    /// Avatar positions shed for members that fall behind.
+    shed_cursors: counter "pianorhythm_dropped_total" "reason=\"slow_consumer_cursor\"";
+    /// Messages of clients that were rate-limited.
+    rate_limited: counter "pianorhythm_dropped_total" "reason=\"rate_limit\"";
+    /// Reads put off because a connection sent more than its share of bytes.
+    throttled: counter "pianorhythm_throttled_reads_total" "";
+    /// Pongs not sent to a client that floods with pings.
+    pings_ignored: counter "pianorhythm_dropped_total" "reason=\"ping_flood\"";
+    /// Answers whose connection had ended.
+    answers_lost: counter "pianorhythm_dropped_total" "reason=\"connection_gone\"";
+    /// Messages to shards whose inbox and backlog were full.
+    inbox_full: counter "pianorhythm_dropped_total" "reason=\"inbox_full\"";
+    /// Requests that the back office had no room for.
+    back_office_full: counter "pianorhythm_dropped_total" "reason=\"back_office_full\"";
+    /// Connections closed for reading too slowly.
+    closed_slow: counter "pianorhythm_closed_total" "code=\"3008\"";
+    /// Connections closed by the server for another reason.
+    closed: counter "pianorhythm_closed_total" "code=\"other\"";
+    /// Connections that ended without a close.
+    lost: counter "pianorhythm_closed_total" "code=\"lost\"";
+    /// MIDI messages whose timestamp was clamped.
+    clamped: counter "pianorhythm_timestamps_clamped_total" "";
+    /// Handlers that panicked.
+    panics: counter "pianorhythm_panics_total" "";
+}
+
+impl Figures {
+    /// Appends all shards' figures in the Prometheus text format.
+    pub fn render(shards: &[std::sync::Arc<Self>], out: &mut String) {
+        use std::fmt::Write as _;
+        let mut described = Vec::new();
+        for series in Self::ALL {
+            if !described.contains(&series.metric) {
+                described.push(series.metric);
+                let kind = if series.counter { "counter" } else { "gauge" };
+                let _ = write!(out, "# HELP {0} {1}\n# TYPE {0} {kind}\n", series.metric, series.help.trim());
+                for same in Self::ALL.iter().filter(|other| other.metric == series.metric) {
+                    for (number, figures) in shards.iter().enumerate() {
+                        let comma = if same.labels.is_empty() { "" } else { "," };
+                        let value = (same.read)(figures);
+                        let _ = writeln!(out, "{}{{shard=\"{number}\"{comma}{}}} {value}", same.metric, same.labels);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_described_once_and_has_a_line_a_shard() {
+        let shards = [Arc::new(Figures::default()), Arc::new(Figures::default())];
+        shards[1].moves_in.add(3);
+        let mut out = String::new();
+        Figures::render(&shards, &mut out);
+        assert_eq!(out.matches("# TYPE pianorhythm_moves_total counter").count(), 1);
+        assert!(out.contains("pianorhythm_moves_total{shard=\"1\",direction=\"in\"} 3\n"), "{out}");
+        assert!(out.contains("pianorhythm_connections{shard=\"0\"} 0\n"), "{out}");
+    }
+}

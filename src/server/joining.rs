@@ -1,0 +1,324 @@
+//! Changing rooms, from the connection's side: ask for a seat, leave the old room, move, sit down.
+//!
+//! From the join command on the connection's input is parked. In order: a seat is reserved in the new room; the old room is
+//! left (silence, `UserLeftRoom`); the connection moves to the new room's shard, in a place reserved there before;
+//! `RoomJoinedResponse`; the new room's traffic; the parked input. Where the new room refuses, nothing was sent, and
+//! the parked input runs where it was.
+
+use crate::{
+    domain::{
+        lobby, name,
+        room::{NewRoom, SeatLost},
+    },
+    net::connection::Wire,
+    protocol::{
+        close::CloseCode,
+        error::{ErrorCode, Rejection},
+        ids::{ConnectionId, RoomKey},
+        wire::{CreateRoomCommand, user_left_room::Reason},
+    },
+    server::{
+        back_office::Request,
+        message::{SeatAnswer, SeatAsk, ShardMessage, Wish},
+        peer::{Goal, Joining, Moving, Peer, Seat},
+        stage::Stage,
+    },
+};
+
+/// Full lobbies that one join tries one after the other, before it gives up.
+const LOBBIES_TRIED: u32 = 256;
+
+impl Stage {
+    /// Joins a room by its name; where there is none, a public one is made.
+    pub(super) fn begin_join_by_name(
+        &mut self,
+        key: usize,
+        request_id: Option<u32>,
+        name: &str,
+        password: String,
+    ) -> Result<(), Rejection> {
+        let room = name::room_key(name)?;
+        if let Some(number) = lobby::lobby_number(&room) {
+            return self.begin_join_lobby(key, request_id, number);
+        }
+        self.check_not_there(key, &room)?;
+        let password = (!password.is_empty()).then_some(password);
+        let wish = Wish::Join { name: name.to_owned(), password };
+        self.begin_join(key, request_id, Goal::Room(room.clone()));
+        self.ask_for_seat(key, room, wish);
+        Ok(())
+    }
+
+    /// Makes a room and joins it.
+    pub(super) fn begin_create(
+        &mut self,
+        key: usize,
+        request_id: Option<u32>,
+        command: CreateRoomCommand,
+    ) -> Result<(), Rejection> {
+        // Refuse what is malformed before anything waits; the room's shard makes it.
+        let room = NewRoom::by_command(&command, &self.settings.rooms)?.key;
+        self.begin_join(key, request_id, Goal::Room(room.clone()));
+        self.ask_for_seat(key, room, Wish::Create(Box::new(command)));
+        Ok(())
+    }
+
+    /// Joins this lobby, or the next one with room.
+    fn begin_join_lobby(&mut self, key: usize, request_id: Option<u32>, number: u32) -> Result<(), Rejection> {
+        let room = lobby::lobby_key(number);
+        self.check_not_there(key, &room)?;
+        // The number is the client's wish, but it may not open lobby 70 000 000 while the first is empty.
+        if number > 1 && !self.lobby_may_exist(number) {
+            let message = format!("there is no lobby {number}: join the next available one");
+            return Err(Rejection::new(ErrorCode::RoomNotFound, message));
+        }
+        self.begin_join(key, request_id, Goal::Lobby { number, tried: 0 });
+        self.ask_for_seat(key, room, Wish::Lobby(number));
+        Ok(())
+    }
+
+    /// Lobbies are opened in order, so their number is bounded by how many there could be members for.
+    fn lobby_may_exist(&self, number: u32) -> bool {
+        number <= LOBBIES_TRIED
+    }
+
+    /// Joins the lowest lobby with room.
+    pub(super) fn begin_join_any_lobby(&mut self, key: usize, request_id: Option<u32>) -> Result<(), Rejection> {
+        let connection = self.peers[key].id();
+        let ticket = self.begin_join(key, request_id, Goal::AnyLobby);
+        let request = Request::PickLobby { connection, ticket, shard: self.number };
+        if self.back_office.try_send(request).is_err() {
+            // Without the directory the first lobby is as good a start as any: full ones are passed by.
+            self.lobby_picked(connection, ticket, 1);
+        }
+        Ok(())
+    }
+
+    /// The directory has picked a lobby.
+    pub(super) fn lobby_picked(&mut self, connection: ConnectionId, ticket: u64, number: u32) {
+        let Some(key) = self.joining_key(connection, ticket) else { return };
+        let room = lobby::lobby_key(number);
+        if self.check_not_there(key, &room).is_err() {
+            // It sits in the best lobby there is.
+            return self.end_join(
+                key,
+                Err(Rejection::new(ErrorCode::AlreadyInRoom, "you are in the first lobby with room already")),
+            );
+        }
+        if let Some(joining) = &mut self.peers[key].state.joining {
+            joining.goal = Goal::Lobby { number, tried: 0 };
+        }
+        self.ask_for_seat(key, room, Wish::Lobby(number));
+    }
+
+    fn check_not_there(&self, key: usize, room: &RoomKey) -> Result<(), Rejection> {
+        match self.peers[key].seat {
+            Some(seat) if self.rooms[seat.room].key == *room => {
+                Err(Rejection::new(ErrorCode::AlreadyInRoom, "you are in that room already"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Parks the input. Returns the join's ticket.
+    fn begin_join(&mut self, key: usize, request_id: Option<u32>, goal: Goal) -> u64 {
+        self.next_ticket += 1;
+        // Tickets of several shards must not meet when the connection has moved.
+        let ticket = self.next_ticket * self.mesh.len() as u64 + self.number as u64;
+        self.peers[key].state.joining =
+            Some(Joining { ticket, request_id, since: self.now, goal, is_profile_changed: false });
+        ticket
+    }
+
+    fn ask_for_seat(&mut self, key: usize, room: RoomKey, wish: Wish) {
+        let state = &self.peers[key].state;
+        let Some(joining) = &state.joining else { return };
+        let home = self.home_of(room.as_str());
+        let ask = SeatAsk {
+            room,
+            connection: state.session.connection,
+            profile: state.session.profile.clone(),
+            address: state.session.address,
+            ticket: joining.ticket,
+            shard: self.number,
+            wish,
+        };
+        self.post(home, ShardMessage::Seat(Box::new(ask)));
+    }
+
+    /// The connection that is still in the join of this ticket.
+    fn joining_key(&self, connection: ConnectionId, ticket: u64) -> Option<usize> {
+        let key = *self.ids.get(&connection)?;
+        (self.peers[key].state.joining.as_ref()?.ticket == ticket).then_some(key)
+    }
+
+    /// A later join of the connection is for the same room: a room holds one seat for a connection, and it is that join's.
+    fn is_joining(&self, connection: ConnectionId, room: &RoomKey) -> bool {
+        let Some(&key) = self.ids.get(&connection) else { return false };
+        match self.peers[key].state.joining.as_ref().map(|joining| &joining.goal) {
+            Some(Goal::Room(goal) | Goal::Granted { room: goal, .. }) => goal == room,
+            Some(Goal::Lobby { number, .. }) => lobby::lobby_key(*number) == *room,
+            Some(Goal::AnyLobby) | None => false,
+        }
+    }
+
+    /// A room has answered.
+    pub(super) fn take_seat_answer(&mut self, answer: SeatAnswer) {
+        let SeatAnswer { connection, ticket, room, result } = answer;
+        let Some(key) = self.joining_key(connection, ticket) else {
+            if result.is_ok() && !self.is_joining(connection, &room) {
+                let home = self.home_of(room.as_str());
+                self.post(home, ShardMessage::ReleaseSeat { room, connection });
+            }
+            return;
+        };
+        match result {
+            Ok(()) => self.guarded(key, |stage| stage.granted(key, room)),
+            Err(rejection) => self.refused(key, rejection),
+        }
+    }
+
+    fn refused(&mut self, key: usize, rejection: Rejection) {
+        if rejection.code == ErrorCode::RoomFull
+            && let Some(Joining { goal: Goal::Lobby { number, tried }, .. }) = &mut self.peers[key].state.joining
+            && *tried < LOBBIES_TRIED
+        {
+            // It filled up meanwhile: the next one.
+            *number += 1;
+            *tried += 1;
+            let number = *number;
+            return self.ask_for_seat(key, lobby::lobby_key(number), Wish::Lobby(number));
+        }
+        self.end_join(key, Err(rejection));
+    }
+
+    /// A seat is held: sit down here, or move to where it is.
+    fn granted(&mut self, key: usize, room: RoomKey) {
+        let home = self.home_of(room.as_str());
+        if home == self.number {
+            self.leave_room(key, Reason::Left);
+            self.sit_down(key, &room);
+        } else if !self.move_to(key, &room, home) {
+            let since = self.now;
+            let connection = self.peers[key].id();
+            if let Some(joining) = &mut self.peers[key].state.joining {
+                joining.goal = Goal::Granted { room, since };
+                self.awaiting_slot.push(connection);
+            }
+        }
+    }
+
+    /// Moves a connection to another shard. False where that has no place for it now.
+    fn move_to(&mut self, key: usize, room: &RoomKey, home: usize) -> bool {
+        let Some(slot) = self.mesh.shard(home).try_reserve() else { return false };
+        self.leave_room(key, Reason::Left);
+        let mut peer = self.peers.remove(key);
+        let connection = peer.id();
+        // Deregistering fails only for a socket that was not registered.
+        let _ = self.readiness.remove(&peer.wire);
+        self.ids.remove(&connection);
+        self.forwarding.insert(connection, home, peer.state.epoch + 1, self.now);
+        self.figures.moves_out.add(1);
+        self.count_shed(peer.wire.take_shed());
+        let moving = peer.into_moving(room.clone(), self.number);
+        if let Err(error) = slot.send(ShardMessage::Adopt(Box::new(moving))) {
+            tracing::warn!(shard = self.number, %connection, "a hand-off found its shard gone");
+            self.take_back(error.into_message());
+        }
+        true
+    }
+
+    /// A connection on its way to a shard that has ended. Shards end only at shutdown: it is told when to come back.
+    fn take_back(&mut self, message: ShardMessage) {
+        let ShardMessage::Adopt(moving) = message else { return };
+        let Moving { state, socket, place } = *moving;
+        self.forwarding.remove(state.peer.session.connection);
+        let wire = Wire::from_parts(socket, state.wire);
+        if let Some(key) = self.install(Peer::new(state.peer, wire, place)) {
+            self.close(key, CloseCode::Restarting);
+        }
+    }
+
+    /// Tries again the hand-offs that found no place; gives up those that waited too long.
+    pub(super) fn retry_hand_offs(&mut self) {
+        let waiting = std::mem::take(&mut self.awaiting_slot);
+        for connection in waiting {
+            let Some(&key) = self.ids.get(&connection) else { continue };
+            let Some(Joining { goal: Goal::Granted { room, since }, .. }) = &self.peers[key].state.joining else {
+                continue;
+            };
+            let (room, since) = (room.clone(), *since);
+            let home = self.home_of(room.as_str());
+            if self.move_to(key, &room, home) {
+                continue;
+            }
+            if self.now.since(since) < self.settings.hand_off_timeout {
+                self.awaiting_slot.push(connection);
+                continue;
+            }
+            self.post(home, ShardMessage::ReleaseSeat { room, connection });
+            let message = "the room's shard is busy; you are where you were: try again in a moment";
+            self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
+        }
+    }
+
+    /// Takes the seat that is held in a room of this shard.
+    pub(super) fn sit_down(&mut self, key: usize, room: &RoomKey) {
+        let Some(joining) = self.peers[key].state.joining.clone() else { return };
+        let Some(place) = self.active(room) else {
+            // A room with a seat held does not retire; this is a seat that was given back meanwhile.
+            let message = "the room has closed meanwhile: join again";
+            return self.end_join(key, Err(Rejection::new(ErrorCode::RoomNotFound, message)));
+        };
+        let (connection, carried) = (self.peers[key].id(), self.peers[key].state.quota);
+        let now = self.now;
+        let mut effects = std::mem::take(&mut self.effects);
+        let taken = self.rooms[place].room.take_seat(connection, joining.request_id, carried, now, &mut effects);
+        match taken {
+            Ok(participant) => {
+                let seat = Seat { room: place, participant };
+                self.peers[key].seat = Some(seat);
+                self.rooms[place].insert(participant, key);
+                self.figures.joins.add(1);
+                self.perform(place, &mut effects);
+                self.effects = effects;
+                if joining.is_profile_changed {
+                    let profile = self.peers[key].state.session.profile.clone();
+                    self.in_room(seat, |room, _, effects| room.set_profile(&profile, effects));
+                }
+                self.end_join(key, Ok(()));
+            }
+            Err(lost) => {
+                self.effects = effects;
+                match lost {
+                    SeatLost::Closed(code) => self.close(key, code),
+                    SeatLost::Expired => {
+                        let message =
+                            "the seat was given away while you were on your way; you are in no room: join again";
+                        self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The join is over; the parked input runs.
+    pub(super) fn end_join(&mut self, key: usize, result: Result<(), Rejection>) {
+        let Some(joining) = self.peers[key].state.joining.take() else { return };
+        self.peers[key].state.last_active = self.now;
+        if let Err(rejection) = result {
+            self.refuse(key, joining.request_id, rejection);
+        }
+        self.queue_read(key);
+    }
+
+    /// Gives up joins that nobody has answered. Their seats, if any, expire or are released by a late answer.
+    pub(super) fn check_join(&mut self, key: usize) {
+        let Some(joining) = &self.peers[key].state.joining else { return };
+        if self.now.since(joining.since) >= self.settings.join_timeout && !matches!(joining.goal, Goal::Granted { .. })
+        {
+            let message = "the room did not answer in time; you are where you were: try again in a moment";
+            self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How connections end.
+
+use bytes::Bytes;
+
+use crate::{
+    net::frame,
+    protocol::{close::CloseCode, wire::user_left_room::Reason},
+    server::{
+        message::{ShardMessage, UserMessage},
+        peer::{Closing, Goal},
+        stage::Stage,
+    },
+};
+
+/// How long a draining shard waits for connections that were handed to it before.
+const LATE_ARRIVALS: std::time::Duration = std::time::Duration::from_millis(100);
+
+impl Stage {
+    /// Closes a connection with a code of the table: once, whoever else closes it.
+    pub(super) fn close(&mut self, key: usize, code: CloseCode) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if peer.closing.is_some() {
+            return;
+        }
+        if code == CloseCode::TooSlow {
+            self.figures.closed_slow.add(1);
+            peer.wire.drop_backlog();
+        } else {
+            self.figures.closed.add(1);
+        }
+        tracing::debug!(connection = %peer.id(), code = code.code(), "closing: {}", code.meaning());
+        let reason = match code {
+            CloseCode::TooSlow => Reason::TooSlow,
+            CloseCode::Internal => Reason::ServerError,
+            CloseCode::Kicked => Reason::Kicked,
+            CloseCode::Banned => Reason::Banned,
+            _ => Reason::Disconnected,
+        };
+        self.leave_room(key, reason);
+        let chance = self.chance.draw();
+        self.begin_closing(key, frame::close(code, chance));
+    }
+
+    /// Queues the close frame. From here on nothing else is sent, and what comes is not handled.
+    pub(super) fn begin_closing(&mut self, key: usize, frame: Bytes) {
+        self.abandon_join(key);
+        let until = self.now + self.settings.close_timeout;
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if peer.closing.is_some() {
+            return;
+        }
+        peer.wire.push_last(frame, self.now);
+        peer.closing = Some(Closing { until, finished: false });
+        let _ = peer.wire.decoder.take_tail();
+        // What the peer still sends is read to find its end.
+        peer.wire.note_ready(true, true);
+        self.mark_dirty(key);
+        self.queue_read(key);
+    }
+
+    /// A connection ended without a close.
+    pub(super) fn lose(&mut self, key: usize) {
+        self.figures.lost.add(1);
+        self.leave_room(key, Reason::Disconnected);
+        self.abandon_join(key);
+        self.remove(key);
+    }
+
+    /// Takes a connection out of the table; its socket closes. It is in no room any more.
+    pub(super) fn remove(&mut self, key: usize) {
+        let Some(mut peer) = self.peers.try_remove(key) else { return };
+        let _ = self.readiness.remove(&peer.wire);
+        let connection = peer.id();
+        self.ids.remove(&connection);
+        self.forwarding.remove(connection);
+        self.count_shed(peer.wire.take_shed());
+        let user = peer.state.session.profile.user_id.clone();
+        self.post_user(&user, UserMessage::Ended { connection });
+    }
+
+    /// Gives up a join, so that the seat is free for others.
+    fn abandon_join(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let connection = peer.id();
+        let Some(joining) = peer.state.joining.take() else { return };
+        if let Goal::Granted { room, .. } = joining.goal {
+            self.awaiting_slot.retain(|waiting| *waiting != connection);
+            let home = self.home_of(room.as_str());
+            self.post(home, ShardMessage::ReleaseSeat { room, connection });
+        }
+        // A seat that is granted later finds no join with its ticket and is released then.
+    }
+
+    /// Begins to shut down: everyone is told when to come back.
+    pub(super) fn drain(&mut self) {
+        if self.draining.replace(self.now).is_some() {
+            return;
+        }
+        let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
+        tracing::info!(shard = self.number, connections = keys.len(), "draining");
+        for key in keys {
+            self.close(key, CloseCode::Restarting);
+        }
+    }
+
+    /// Nothing is left to do in a shutdown, or its time is over.
+    pub(super) fn is_drained(&self) -> bool {
+        let Some(since) = self.draining else { return false };
+        // A connection may be on its way here, from the front desk or from a shard that drains as well.
+        if self.now.since(since) < LATE_ARRIVALS {
+            return false;
+        }
+        let quiet = self.peers.is_empty() && self.rooms.iter().all(|(_, cell)| cell.commits.is_empty());
+        if !quiet && self.now.since(since) >= self.settings.grace_time {
+            tracing::warn!(shard = self.number, connections = self.peers.len(), "shutdown abandons what is left");
+            return true;
+        }
+        quiet
+    }
+}

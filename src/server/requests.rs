@@ -1,0 +1,253 @@
+//! What a client asks for: each message of the protocol, by its handler.
+
+use crate::{
+    domain::{
+        identity::Status,
+        name,
+        room::{Effect, PasswordChange, PlayRefused, Room},
+        room_settings::RoomKind,
+    },
+    protocol::{
+        error::{ErrorCode, Rejection},
+        time::Timestamp,
+        wire::{
+            ClientMessage, GetRoomInfo, HeartbeatMessage, ListRooms, MidiMessage, RoomType, ServerCommand, SetProfile,
+            TimeSync, UpdateRoomCommand, client_message::Message as Answer, server_message::Message,
+            user_left_room::Reason,
+        },
+    },
+    server::{
+        back_office::{PasswordTask, Request},
+        message::{ShardMessage, UserMessage, Waiting},
+        peer::Seat,
+        server_command,
+        stage::Stage,
+        user::ProfileChange,
+    },
+};
+
+/// How many rooms a page of `listRooms` holds where none is asked for, and at most.
+const ROOMS_PAGE: (u32, u32) = (50, 100);
+
+impl Stage {
+    /// Handles one request, all but notes. An error is answered by the caller.
+    pub(super) fn take_request(
+        &mut self,
+        key: usize,
+        request_id: Option<u32>,
+        message: Message,
+    ) -> Result<(), Rejection> {
+        match message {
+            Message::MidiMessage(midi) => self.play(key, request_id, midi),
+            Message::HeartbeatMessage(_) => self.heartbeat(key, request_id),
+            Message::TimeSync(sync) => self.time_sync(key, request_id, sync),
+            Message::JoinRoomByName(join) => {
+                return self.begin_join_by_name(key, request_id, &join.room_name, join.password);
+            }
+            Message::CreateRoomCommand(command) => return self.begin_create(key, request_id, command),
+            Message::JoinNextAvailableLobby(_) => return self.begin_join_any_lobby(key, request_id),
+            Message::LeaveRoom(_) => return self.take_leave(key, request_id),
+            Message::UpdateRoomCommand(command) => return self.update_room(key, request_id, command),
+            Message::RoomChatMessage(line) => {
+                let id = self.message_id();
+                return self.in_own_room(key, |seat, room, now, fx| {
+                    room.chat((seat.participant, request_id), &line.message, id, now, fx)
+                });
+            }
+            Message::RoomChatServerCommand(command) => {
+                let id = self.message_id();
+                return self.in_own_room(key, |seat, room, now, fx| {
+                    room.command((seat.participant, request_id), &command, id, now, fx)
+                });
+            }
+            Message::RoomModeration(wish) => {
+                return self.in_own_room(key, |seat, room, now, fx| {
+                    room.moderate((seat.participant, request_id), &wish, now, fx)
+                });
+            }
+            Message::AvatarCommand(avatar) => {
+                self.in_own_room(key, |seat, room, _, fx| room.avatar(seat.participant, avatar, fx))?;
+                self.acknowledge(key, request_id);
+            }
+            Message::GetMembers(page) => {
+                let seat = self.seat(key)?;
+                let list = self.rooms[seat.room].room.members(page.after, page.limit);
+                self.answer(key, request_id, Answer::MemberList(list));
+            }
+            Message::GetRoomInfo(question) => return self.room_info(key, request_id, &question),
+            Message::ListRooms(list) => return self.list_rooms(key, request_id, list),
+            Message::SetProfile(change) => return self.set_profile(key, request_id, &change),
+            Message::UserStatusUpdate(update) => {
+                let status = Status::from_wire(update.status).ok_or_else(|| {
+                    Rejection::new(ErrorCode::Validation, "no such status: use ONLINE, AWAY, BUSY or INVISIBLE")
+                })?;
+                let change = ProfileChange { status: Some(status), ..ProfileChange::default() };
+                self.change_profile(key, request_id, change);
+            }
+            Message::ServerCommand(command) => return self.server_command(key, request_id, command),
+            Message::PrivateMessage(_) => return Err(Self::not_supported("private messages")),
+            Message::FriendRequest(_) => return Err(Self::not_supported("friends")),
+            Message::Resume(_) => return Err(Self::not_supported("resume")),
+        }
+        Ok(())
+    }
+
+    /// Relays notes. This is the hot path: nothing here allocates a time a recipient.
+    pub(super) fn play(&mut self, key: usize, request_id: Option<u32>, midi: MidiMessage) {
+        let result = match self.seat(key) {
+            Ok(seat) => self.in_room(seat, |room, now, fx| room.play(seat.participant, midi, now, fx)),
+            Err(rejection) => Err(PlayRefused { rejection, tell: true }),
+        };
+        match result {
+            Ok(_) => self.acknowledge(key, request_id),
+            Err(refused) if refused.tell || request_id.is_some() => self.refuse(key, request_id, refused.rejection),
+            Err(_) => {}
+        }
+    }
+
+    /// Of notes over the rate limit, relays those that end.
+    pub(super) fn release_only(&mut self, key: usize, midi: MidiMessage) {
+        // What is malformed as well is not relayed; the sender hears of the limit.
+        if let Ok(seat) = self.seat(key) {
+            let _ = self.in_room(seat, |room, now, fx| room.release_only(seat.participant, midi, now, fx));
+        }
+    }
+
+    /// Where a connection plays, or the error that it is in no room.
+    fn seat(&self, key: usize) -> Result<Seat, Rejection> {
+        self.peers[key].seat.ok_or_else(|| Rejection::new(ErrorCode::NotInRoom, "you are in no room: join one first"))
+    }
+
+    /// Lets the room that a connection is in decide, and performs what it decided.
+    fn in_own_room<T>(
+        &mut self,
+        key: usize,
+        decide: impl FnOnce(Seat, &mut Room, Timestamp, &mut Vec<Effect>) -> Result<T, Rejection>,
+    ) -> Result<T, Rejection> {
+        let seat = self.seat(key)?;
+        self.in_room(seat, |room, now, effects| decide(seat, room, now, effects))
+    }
+
+    pub(super) fn acknowledge(&mut self, key: usize, request_id: Option<u32>) {
+        if request_id.is_some() {
+            self.send(key, &ClientMessage::ack(request_id));
+        }
+    }
+
+    fn heartbeat(&mut self, key: usize, request_id: Option<u32>) {
+        let time_ms = self.now.as_ms();
+        self.answer(key, request_id, Answer::HeartbeatMessage(HeartbeatMessage { time_ms }));
+    }
+
+    fn time_sync(&mut self, key: usize, request_id: Option<u32>, sync: TimeSync) {
+        let answer = TimeSync {
+            client_time_us: sync.client_time_us,
+            server_receive_time_us: self.now.as_us() as i64,
+            // The turn's end follows within microseconds; what the connection waits in its outbox is its own delay.
+            server_send_time_us: self.clock.now().as_us() as i64,
+        };
+        self.answer(key, request_id, Answer::TimeSync(answer));
+    }
+
+    fn take_leave(&mut self, key: usize, request_id: Option<u32>) -> Result<(), Rejection> {
+        self.seat(key)?;
+        self.leave_room(key, Reason::Left);
+        self.acknowledge(key, request_id);
+        Ok(())
+    }
+
+    fn update_room(
+        &mut self,
+        key: usize,
+        request_id: Option<u32>,
+        command: UpdateRoomCommand,
+    ) -> Result<(), Rejection> {
+        let seat = self.seat(key)?;
+        match command.password.as_deref() {
+            // A new password is hashed off the shard; the room decides when that is done.
+            Some(password) if !password.is_empty() => {
+                name::room_password(password)?;
+                self.rooms[seat.room].room.may_update(seat.participant)?;
+                let task = PasswordTask::Hash { password: password.to_owned() };
+                let room = self.rooms[seat.room].key.clone();
+                let reply = self.reply_to(key, request_id);
+                let waiting = Waiting::Update { reply, command: Box::new(command) };
+                self.ask_password(room, waiting, task);
+                Ok(())
+            }
+            // An empty one takes the password away.
+            Some(_) => self.in_own_room(key, |seat, room, now, fx| {
+                room.update((seat.participant, request_id), &command, PasswordChange::Remove, now, fx)
+            }),
+            None => self.in_own_room(key, |seat, room, now, fx| {
+                room.update((seat.participant, request_id), &command, PasswordChange::Keep, now, fx)
+            }),
+        }
+    }
+
+    fn room_info(&mut self, key: usize, request_id: Option<u32>, question: &GetRoomInfo) -> Result<(), Rejection> {
+        if question.room_name.is_empty() {
+            let seat = self.seat(key)?;
+            let info = self.rooms[seat.room].room.info();
+            self.answer(key, request_id, Answer::RoomInfo(info));
+            return Ok(());
+        }
+        let room = name::room_key(&question.room_name)?;
+        let home = self.home_of(room.as_str());
+        let reply = self.reply_to(key, request_id);
+        self.post(home, ShardMessage::RoomInfo { room, reply });
+        Ok(())
+    }
+
+    fn list_rooms(&mut self, key: usize, request_id: Option<u32>, list: ListRooms) -> Result<(), Rejection> {
+        let kind = match list.room_type {
+            // The server's to make, but everybody's to look for.
+            Some(kind) if kind == RoomType::Lobby as i32 => Some(RoomKind::Lobby),
+            kind => kind.map(RoomKind::from_wire).transpose()?,
+        };
+        let limit = if list.limit == 0 { ROOMS_PAGE.0 } else { list.limit };
+        if limit > ROOMS_PAGE.1 {
+            let message = format!("a page holds at most {} rooms", ROOMS_PAGE.1);
+            return Err(Rejection::new(ErrorCode::Validation, message).with("field", "limit"));
+        }
+        let reply = self.reply_to(key, request_id);
+        let request = Request::ListRooms { page: list.page.max(1), limit, kind, reply };
+        self.back_office.try_send(request).map_err(|_| self.back_office_busy())
+    }
+
+    /// The error for a back office without room for one more request.
+    pub(super) fn back_office_busy(&self) -> Rejection {
+        self.figures.back_office_full.add(1);
+        Rejection::new(ErrorCode::ServerBusy, "too many requests wait for the stores: try again in a moment")
+            .with("retry_after_ms", 1000)
+    }
+
+    fn set_profile(&mut self, key: usize, request_id: Option<u32>, change: &SetProfile) -> Result<(), Rejection> {
+        let change = ProfileChange {
+            username: change.name.as_deref().map(name::username).transpose()?,
+            colour: change.colour.as_deref().map(name::colour).transpose()?,
+            status: None,
+        };
+        self.change_profile(key, request_id, change);
+        Ok(())
+    }
+
+    /// Sends a change to the user's actor, which tells all of the user's connections.
+    fn change_profile(&mut self, key: usize, request_id: Option<u32>, change: ProfileChange) {
+        let reply = self.reply_to(key, request_id);
+        let user = reply.user.clone();
+        self.post_user(&user, UserMessage::Change { change, reply });
+    }
+
+    /// The older way to say some of the requests; handled as they are.
+    fn server_command(&mut self, key: usize, request_id: Option<u32>, command: ServerCommand) -> Result<(), Rejection> {
+        let message = server_command::translate(command)?;
+        self.take_request(key, request_id, message)
+    }
+
+    /// An id for a line of chat, unique in this server's life.
+    fn message_id(&mut self) -> String {
+        self.next_message += 1;
+        format!("{:x}-{:x}-{:x}", self.now.as_us(), self.number, self.next_message)
+    }
+}

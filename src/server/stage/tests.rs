@@ -1,0 +1,414 @@
+//! One stage turned by hand, with real sockets; the time between turns is the test's.
+
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+};
+
+use tungstenite::{Error, WebSocket, protocol::Role as Side};
+
+use super::*;
+use crate::{
+    actor::mesh::{Capacity, Inbox},
+    domain::{
+        identity::{Profile, Role, Session, Status},
+        lobby::lobby_key,
+    },
+    http::{place::Places, stage::Admission},
+    protocol::{
+        close::CloseCode,
+        codec::{self, Format},
+        error::{ErrorCode, Rejection},
+        wire::{
+            ClientMessage, JoinRoomByName, LeaveRoom, MidiMessage, ServerMessage, SetProfile, TimeSync,
+            client_message::Message as Told, server_message::Message,
+        },
+    },
+    server::{
+        back_office::{self, Request, Requests},
+        message::{PasswordOutcome, SeatAnswer, SeatAsk, Waiting, Wish},
+    },
+};
+
+/// Turns after which what has not come does not come.
+const ENOUGH: usize = 5_000;
+
+/// Shard 0 of two, and what it sends to the other one and to the back office.
+struct Bench {
+    stage: Stage,
+    requests: Requests,
+    other: Inbox<ShardMessage>,
+    places: Places,
+    next: u64,
+}
+
+struct Client {
+    id: ConnectionId,
+    socket: WebSocket<TcpStream>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (mesh, mut inboxes) = Mesh::new(2, Capacity::default());
+        let (back_office, requests) = back_office::channel();
+        let parts = StageParts {
+            number: 0,
+            mesh,
+            back_office,
+            clock: Clock::start(),
+            settings: Arc::default(),
+            figures: Arc::default(),
+        };
+        let places = Places::new(100, 100);
+        Self { stage: Stage::new(parts), requests, other: inboxes.pop().unwrap(), places, next: 0 }
+    }
+
+    /// A room's name whose home is this shard.
+    fn name_at(&self, shard: usize) -> String {
+        (0..).map(|n| format!("room {n}")).find(|name| self.stage.home_of(name) == shard).unwrap()
+    }
+
+    /// The number of a lobby whose home is this shard.
+    fn lobby_here(&self) -> u32 {
+        (1..).find(|&number| self.stage.home_of(lobby_key(number).as_str()) == 0).unwrap()
+    }
+
+    /// A guest whose actor is on this shard.
+    fn connect(&mut self) -> Client {
+        self.next += 1;
+        let id = ConnectionId(self.next);
+        let user = (0..).map(|n| format!("user {id} {n}")).find(|user| self.stage.home_of(user) == 0).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let session = Session {
+            connection: id,
+            profile: Profile {
+                user_id: user.as_str().into(),
+                username: "Clara".into(),
+                usertag: String::new(),
+                roles: vec![Role::Guest],
+                colour: "#aabbcc".into(),
+                status: Status::Online,
+            },
+            session_id: String::new(),
+            address: Ipv4Addr::LOCALHOST.into(),
+            format: Format::Protobuf,
+        };
+        self.stage.handle(ShardMessage::Admit(Box::new(Admission {
+            socket,
+            leftover: bytes::Bytes::new(),
+            session,
+            room: None,
+            guest_token: None,
+            session_token: String::new(),
+            place: self.places.take().unwrap(),
+        })));
+        Client { id, socket: WebSocket::from_raw_socket(client, Side::Client, None) }
+    }
+
+    /// As [`connect`](Self::connect), and in a lobby of this shard.
+    fn connect_to_lobby(&mut self) -> Client {
+        let mut client = self.connect();
+        let room_name = format!("lobby{}", self.lobby_here());
+        let room_name = if room_name == "lobby1" { "lobby".into() } else { room_name };
+        client.say(Message::JoinRoomByName(JoinRoomByName { room_name, password: String::new() }));
+        self.hear(&mut client, |told| matches!(told, Told::RoomJoinedResponse(_)));
+        client
+    }
+
+    /// A turn, a millisecond after the last.
+    fn turn(&mut self) {
+        self.stage.clock.advance(Duration::from_millis(1));
+        self.stage.turn();
+    }
+
+    /// Turns until the client is told something of this kind.
+    fn hear(&mut self, client: &mut Client, wanted: impl Fn(&Told) -> bool) -> Told {
+        self.hear_all(client, wanted).pop().unwrap()
+    }
+
+    /// Everything the client is told, up to something of this kind.
+    fn hear_all(&mut self, client: &mut Client, wanted: impl Fn(&Told) -> bool) -> Vec<Told> {
+        let mut heard = Vec::new();
+        for _ in 0..ENOUGH {
+            self.turn();
+            while let Some(message) = client.told() {
+                heard.push(message);
+                if wanted(heard.last().unwrap()) {
+                    return heard;
+                }
+            }
+        }
+        panic!("it did not come; what came was {heard:?}");
+    }
+
+    /// Turns until the client's connection is closed; the code.
+    fn closed(&mut self, client: &mut Client) -> u16 {
+        for _ in 0..ENOUGH {
+            self.turn();
+            match client.socket.read() {
+                Ok(tungstenite::Message::Close(Some(frame))) => return frame.code.into(),
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => panic!("it ended without a close frame: {error}"),
+            }
+        }
+        panic!("it was not closed");
+    }
+
+    fn key(&self, client: &Client) -> usize {
+        self.stage.ids[&client.id]
+    }
+
+    /// Somebody of another shard who wants a seat.
+    fn ask(&self, room: &RoomKey, wish: Wish) -> Box<SeatAsk> {
+        Box::new(SeatAsk {
+            room: room.clone(),
+            connection: ConnectionId(77),
+            profile: Profile {
+                user_id: "u77".into(),
+                username: "Robert".into(),
+                usertag: String::new(),
+                roles: vec![Role::Member],
+                colour: "#aabbcc".into(),
+                status: Status::Online,
+            },
+            address: Ipv4Addr::LOCALHOST.into(),
+            ticket: 1,
+            shard: 1,
+            wish,
+        })
+    }
+
+    /// What the other shard was sent.
+    fn sent(&self) -> Vec<ShardMessage> {
+        std::iter::from_fn(|| self.other.try_next()).collect()
+    }
+}
+
+impl Client {
+    fn say(&mut self, message: Message) {
+        self.say_as(None, message);
+    }
+
+    fn say_as(&mut self, request_id: Option<u32>, message: Message) {
+        let mut out = Vec::new();
+        codec::encode_server(Format::Protobuf, &ServerMessage::request(request_id, message), &mut out);
+        self.socket.send(tungstenite::Message::binary(out)).unwrap();
+    }
+
+    fn told(&mut self) -> Option<Told> {
+        loop {
+            match self.socket.read() {
+                Ok(tungstenite::Message::Binary(payload)) => {
+                    let ClientMessage { message, .. } = codec::decode_client(Format::Protobuf, &payload).unwrap();
+                    return message;
+                }
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+fn note() -> Message {
+    Message::MidiMessage(MidiMessage { midi_data: vec![0, 0x90, 60, 100].into(), ..Default::default() })
+}
+
+fn join(room_name: &str) -> Message {
+    Message::JoinRoomByName(JoinRoomByName { room_name: room_name.into(), password: String::new() })
+}
+
+#[test]
+fn who_leaves_without_a_request_id_is_still_sent_what_waited_for_its_room() {
+    let mut bench = Bench::new();
+    let (mut player, mut listener) = (bench.connect_to_lobby(), bench.connect_to_lobby());
+    bench.turn();
+    // Both in one turn, the note first.
+    player.say(note());
+    listener.say(Message::LeaveRoom(LeaveRoom {}));
+    bench.hear(&mut listener, |told| matches!(told, Told::MidiMessage(_)));
+}
+
+#[test]
+fn a_panic_in_a_handler_ends_its_connection_and_no_other() {
+    let mut bench = Bench::new();
+    let (mut unlucky, mut other) = (bench.connect_to_lobby(), bench.connect_to_lobby());
+    let key = bench.key(&unlucky);
+    bench.stage.guarded(key, |stage| {
+        let _taken_out = (std::mem::take(&mut stage.buffer), std::mem::take(&mut stage.effects));
+        panic!("a defect");
+    });
+    other.say(Message::TimeSync(TimeSync::default()));
+    bench.hear(&mut other, |told| matches!(told, Told::TimeSync(_)));
+    assert_eq!(bench.closed(&mut unlucky), CloseCode::Internal.code());
+}
+
+#[test]
+fn a_turn_that_panics_half_way_forgets_nobody() {
+    let mut bench = Bench::new();
+    let mut client = bench.connect_to_lobby();
+    client.say(Message::TimeSync(TimeSync::default()));
+    bench.stage.poll_sockets();
+    // The lists are lost on the way; what they said of each connection is not.
+    bench.stage.to_read.clear();
+    bench.stage.dirty.clear();
+    bench.stage.panicked("a defect");
+    bench.hear(&mut client, |told| matches!(told, Told::TimeSync(_)));
+}
+
+#[test]
+fn who_is_too_slow_to_be_greeted_is_announced_before_it_is_gone() {
+    let mut bench = Bench::new();
+    let mut witness = bench.connect_to_lobby();
+    // `Welcome` fits, and the answer to the join behind it does not.
+    let mut slow = bench.connect();
+    let key = bench.key(&slow);
+    Arc::make_mut(&mut bench.stage.settings).outbox.close_bytes = bench.stage.peers[key].wire.outbox().bytes() + 40;
+    let lobby = bench.lobby_here();
+    let name = crate::domain::lobby::lobby_name(lobby);
+    bench.stage.begin_join_by_name(key, None, &name.replace(' ', ""), String::new()).unwrap();
+    let heard = bench.hear_all(&mut witness, |told| matches!(told, Told::UserLeftRoom(_)));
+    assert!(heard.iter().any(|told| matches!(told, Told::UserJoinedRoom(_))), "no ghost stays: {heard:?}");
+    assert_eq!(bench.closed(&mut slow), CloseCode::TooSlow.code());
+}
+
+#[test]
+fn a_change_of_name_right_before_a_join_is_seen_in_the_room() {
+    let mut bench = Bench::new();
+    let mut witness = bench.connect_to_lobby();
+    let mut client = bench.connect();
+    client.say(Message::SetProfile(SetProfile { name: Some("Fanny".into()), colour: None }));
+    let name = crate::domain::lobby::lobby_name(bench.lobby_here()).replace(' ', "");
+    client.say(join(&name));
+    bench.hear(&mut client, |told| matches!(told, Told::RoomJoinedResponse(_)));
+    let name_of = |member: &Option<crate::protocol::wire::Member>| {
+        member.as_ref().and_then(|member| member.user.as_ref()).map(|user| user.username.clone())
+    };
+    bench.hear(&mut witness, |told| match told {
+        Told::UserJoinedRoom(joined) => name_of(&joined.member).as_deref() == Some("Fanny"),
+        Told::UserUpdated(updated) => name_of(&updated.member).as_deref() == Some("Fanny"),
+        _ => false,
+    });
+}
+
+#[test]
+fn a_room_does_not_go_while_somebody_is_on_the_way_to_it() {
+    let mut bench = Bench::new();
+    let number = bench.lobby_here();
+    let room = lobby_key(number);
+    bench.stage.handle(ShardMessage::Seat(bench.ask(&room, Wish::Lobby(number))));
+    let place = bench.stage.active(&room).unwrap();
+    // It was to go, and waited for a commit.
+    bench.stage.rooms[place].is_retiring = true;
+    bench.stage.retire(place);
+    assert!(bench.stage.active(&room).is_some());
+    bench.stage.clock.advance(Duration::from_secs(6));
+    bench.stage.now = bench.stage.clock.now();
+    bench.stage.retire(place);
+    assert!(bench.stage.active(&room).is_none(), "nobody came");
+}
+
+#[test]
+fn a_room_whose_answer_from_the_store_is_lost_can_be_joined_again() {
+    let mut bench = Bench::new();
+    let name = bench.name_at(0);
+    let room = RoomKey::from_normalised(&name);
+    let mut client = bench.connect();
+    for _ in 0..2 {
+        client.say_as(Some(1), join(&name));
+        for _ in 0..ENOUGH {
+            bench.turn();
+            if bench.stage.keys.contains_key(&room) {
+                break;
+            }
+        }
+        let asked = std::iter::from_fn(|| bench.requests.try_recv().ok());
+        assert_eq!(asked.filter(|request| matches!(request, Request::Load { .. })).count(), 1);
+        bench.stage.clock.advance(bench.stage.settings.join_timeout);
+        let told = bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
+        assert!(matches!(told, Told::ErrorMessage(error) if error.error_code != ErrorCode::Validation.as_str()));
+        for _ in 0..ENOUGH {
+            bench.turn();
+            if !bench.stage.keys.contains_key(&room) {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_password_that_could_not_be_checked_makes_no_room_in_place_of_a_saved_one() {
+    let mut bench = Bench::new();
+    let name = bench.name_at(0);
+    let room = RoomKey::from_normalised(&name);
+    let wish = || Wish::Join { name: name.clone(), password: None };
+    bench.stage.handle(ShardMessage::Seat(bench.ask(&room, wish())));
+    // Another had asked before the room retired, and its password is refused only now.
+    let waiting = Waiting::Seat(bench.ask(&room, wish()));
+    let outcome = PasswordOutcome::Failed(Rejection::new(ErrorCode::ServerBusy, "too many"));
+    bench.stage.handle(ShardMessage::Password { room: room.clone(), waiting, outcome });
+    assert!(matches!(bench.stage.keys.get(&room), Some(RoomSlot::Waking(_))), "it is still being loaded");
+}
+
+#[test]
+fn a_late_answer_to_an_earlier_join_does_not_give_up_the_seat_of_the_next() {
+    let mut bench = Bench::new();
+    let name = bench.name_at(1);
+    let room = RoomKey::from_normalised(&name);
+    let mut client = bench.connect();
+    client.say(join(&name));
+    let asked = |sent: Vec<ShardMessage>| sent.iter().any(|message| matches!(message, ShardMessage::Seat(_)));
+    let turn_until_asked = |bench: &mut Bench| {
+        assert!((0..ENOUGH).any(|_| {
+            bench.turn();
+            asked(bench.sent())
+        }));
+    };
+    turn_until_asked(&mut bench);
+    let key = bench.key(&client);
+    let ticket = bench.stage.peers[key].state.joining.as_ref().unwrap().ticket;
+    bench.stage.clock.advance(bench.stage.settings.join_timeout);
+    bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
+    client.say(join(&name));
+    turn_until_asked(&mut bench);
+    let late = SeatAnswer { connection: client.id, ticket, room, result: Ok(()) };
+    bench.stage.handle(ShardMessage::SeatAnswer(Box::new(late)));
+    assert!(!bench.sent().iter().any(|message| matches!(message, ShardMessage::ReleaseSeat { .. })));
+}
+
+#[test]
+fn a_draining_stage_tells_who_still_comes_when_to_come_back_and_then_ends() {
+    let mut bench = Bench::new();
+    bench.stage.handle(ShardMessage::Drain);
+    assert!(!bench.stage.is_finished(), "what was sent to it is on its way");
+    let mut late = bench.connect();
+    assert_eq!(bench.closed(&mut late), CloseCode::Restarting.code());
+    drop(late);
+    assert!((0..ENOUGH).any(|_| {
+        bench.turn();
+        bench.stage.is_finished()
+    }));
+}
+
+#[test]
+fn a_connection_whose_next_shard_has_ended_is_told_when_to_come_back() {
+    let mut bench = Bench::new();
+    let name = bench.name_at(1);
+    let room = RoomKey::from_normalised(&name);
+    let mut client = bench.connect();
+    client.say(join(&name));
+    let key = bench.key(&client);
+    assert!((0..ENOUGH).any(|_| {
+        bench.turn();
+        bench.stage.peers[key].state.joining.is_some()
+    }));
+    let ticket = bench.stage.peers[key].state.joining.as_ref().unwrap().ticket;
+    drop(std::mem::replace(&mut bench.other, crate::actor::mesh::inbox(Capacity::default()).1));
+    let answer = SeatAnswer { connection: client.id, ticket, room, result: Ok(()) };
+    bench.stage.handle(ShardMessage::SeatAnswer(Box::new(answer)));
+    assert_eq!(bench.closed(&mut client), CloseCode::Restarting.code());
+}

@@ -1,0 +1,87 @@
+//! What goes out: frames into outboxes, outboxes into sockets.
+
+use bytes::Bytes;
+
+use crate::{
+    net::{
+        connection::WriteOutcome,
+        outbox::{Class, Pushed},
+    },
+    protocol::close::CloseCode,
+    server::stage::Stage,
+};
+
+impl Stage {
+    /// Queues a frame for one connection; it is written at the end of the turn.
+    pub(super) fn send_frame(&mut self, key: usize, frame: Bytes, class: Class) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if peer.closing.is_some() || peer.is_too_slow {
+            return;
+        }
+        match peer.wire.push(frame, class, self.now, &self.settings.outbox) {
+            Pushed::Overflow => {
+                peer.is_too_slow = true;
+                self.too_slow.push(key);
+            }
+            Pushed::Queued | Pushed::Shed => self.mark_dirty(key),
+        }
+    }
+
+    /// Closes who has been found too slow. That some leave may be the frame too many for others.
+    pub(super) fn close_too_slow(&mut self) {
+        while let Some(key) = self.too_slow.pop() {
+            // It may have gone meanwhile, and another be in its place.
+            if self.peers.get(key).is_some_and(|peer| peer.is_too_slow) {
+                self.guarded(key, |stage| stage.close(key, CloseCode::TooSlow));
+            }
+        }
+    }
+
+    /// Writes what is due: single connections at once, rooms when their gathering ends.
+    pub(super) fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.is_dirty = false;
+                self.flush_peer(key);
+            }
+        }
+        if self.dirty.is_empty() {
+            self.dirty = dirty;
+        }
+        while let Some(room) = self.gather.next_due(self.now) {
+            let Some(cell) = self.rooms.get_mut(room) else { continue };
+            cell.is_gathering = false;
+            let members = std::mem::take(&mut cell.members);
+            for &(_, key) in &members {
+                if self.peers.get(key).is_some_and(|peer| !peer.wire.outbox().is_empty()) {
+                    self.flush_peer(key);
+                }
+            }
+            // Nothing that a flush does takes members away: broken connections are taken out in the next turn.
+            self.rooms[room].members = members;
+        }
+    }
+
+    /// Writes one connection's outbox as far as the kernel takes it.
+    fn flush_peer(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        self.figures.flushes.add(1);
+        match peer.wire.flush(self.now, &self.settings.outbox) {
+            WriteOutcome::Blocked => {}
+            WriteOutcome::Broken => {
+                // The read side will find the end, and the connection is taken out there.
+                peer.wire.note_ready(true, false);
+                self.queue_read(key);
+            }
+            WriteOutcome::Drained => {
+                if let Some(closing) = &mut peer.closing
+                    && !closing.finished
+                {
+                    closing.finished = true;
+                    peer.wire.finish();
+                }
+            }
+        }
+    }
+}

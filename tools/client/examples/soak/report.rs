@@ -1,0 +1,74 @@
+//! What all tasks of a run tell: what was done, and what was wrong.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use pianorhythm_client::protocol::{error::ErrorCode, wire::ErrorMessage};
+
+/// So many faults are kept word for word.
+const MAX_FAULTS: usize = 20;
+
+/// What a busy server may say to an honest client.
+const TOLERATED: [ErrorCode; 4] =
+    [ErrorCode::RoomFull, ErrorCode::AlreadyInRoom, ErrorCode::RateLimit, ErrorCode::ServerBusy];
+
+/// One run's.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Connections that were welcomed.
+    pub connections: AtomicU64,
+    /// Notes played, presses only.
+    pub played: AtomicU64,
+    /// Notes heard, by all who heard them.
+    pub heard: AtomicU64,
+    /// Rooms entered.
+    pub joins: AtomicU64,
+    /// Lines said.
+    pub lines: AtomicU64,
+    /// Connections cut in the middle of whatever they did.
+    pub cuts: AtomicU64,
+    /// Times the server said that it shed notes.
+    pub gaps: AtomicU64,
+    refusals: Mutex<BTreeMap<String, u64>>,
+    faults: Mutex<(u64, Vec<String>)>,
+}
+
+impl Report {
+    /// Counts.
+    pub fn add(figure: &AtomicU64, n: u64) {
+        figure.fetch_add(n, Relaxed);
+    }
+
+    /// Something that must not be.
+    pub fn fault(&self, who: &str, what: impl std::fmt::Display) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.0 += 1;
+        if faults.1.len() < MAX_FAULTS {
+            faults.1.push(format!("{who}: {what}"));
+        }
+    }
+
+    /// The server refused something; a fault where an honest client should not see that.
+    pub fn refused(&self, who: &str, error: &ErrorMessage) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        *refusals.entry(error.error_code.clone()).or_default() += 1;
+        if !TOLERATED.iter().any(|code| code.as_str() == error.error_code) {
+            self.fault(who, format!("{}: {}", error.error_code, error.error_message));
+        }
+    }
+
+    /// Refusals by code.
+    pub fn refusals(&self) -> BTreeMap<String, u64> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many faults there were, and the first of them.
+    pub fn faults(&self) -> (u64, Vec<String>) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
