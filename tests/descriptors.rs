@@ -93,7 +93,8 @@ fn a_thousand_connections_that_come_move_and_go_leave_no_descriptor_behind() {
         owner.heard();
     }
     settled("after");
-    eventually("there are as many descriptors as before", || open_descriptors() == before);
+    // Fewer is as good: one that was just closing when it was first counted may be among those before.
+    eventually("there are no more descriptors than before", || open_descriptors() <= before);
     assert!(server.figure("pianorhythm_moves_total") > 2000);
     let Message::MemberList(list) = owner.ask(say::members()) else { panic!("members") };
     assert_eq!(list.count, 1);

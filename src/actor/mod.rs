@@ -11,6 +11,7 @@
 
 pub mod cores;
 pub mod mesh;
+pub mod moment;
 pub mod shard;
 pub mod startup;
 pub mod worker;
