@@ -13,7 +13,7 @@
 //! | layer | module | what it is |
 //! |---|---|---|
 //! | 0 | [`protocol`] | wire types, codecs, MIDI events, ids, close codes; pure. All that clients need |
-//! | 1 | `domain` | state machines: the room, quotas, rates, chat, names, placement; pure, time passed in |
+//! | 1 | `domain` | state machines: the room, quotas, rates, chat, names; pure, time passed in |
 //! | 2 | `actor` | the runtime: shards pinned to cores, the mesh of inboxes between them; knows no piano |
 //! | 3 | `net` | a shard's sockets: frames, outboxes, readiness |
 //! | 3 | `store` | state and documents, each a trait with an embedded implementation |

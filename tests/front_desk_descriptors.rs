@@ -140,7 +140,6 @@ fn a_thousand_hand_offs_that_fail_leave_no_descriptor_behind() {
     while open_descriptors() > before {
         std::thread::yield_now();
     }
-    assert_eq!(open_descriptors(), before);
 
     runtime.block_on(desk.shutdown(Duration::from_secs(10)));
 }

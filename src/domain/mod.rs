@@ -6,7 +6,7 @@
 //!
 //! People: [`name`] what they may be called and which room a name stands for · [`identity`] profile and session.
 //! Bounds: [`bucket`] the token bucket · [`quota`] notes · [`rate`] messages · [`strikes`] invalid messages.
-//! Rooms: [`placement`] which shard · [`lobby`] which lobby · [`room_settings`] · [`held`] keys and pedals down ·
+//! Rooms: [`lobby`] which lobby · [`room_settings`] · [`held`] keys and pedals down ·
 //! [`chat`] lines and history · [`command`] what follows a slash · [`room`] the machine itself.
 //!
 //! Invariants:
@@ -23,7 +23,6 @@ pub mod held;
 pub mod identity;
 pub mod lobby;
 pub mod name;
-pub mod placement;
 pub mod quota;
 pub mod rate;
 pub mod room;

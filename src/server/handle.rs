@@ -9,8 +9,11 @@ use std::{
 };
 
 use crate::{
-    actor::mesh::{Lane, Mesh, SendError},
-    domain::{name, placement::shard_of},
+    actor::{
+        mesh::{Lane, Mesh, SendError},
+        placement::shard_of,
+    },
+    domain::name,
     http::stage::{Admission, BoxFuture, Health, Refused, RefusedReason, ServiceHealth, ShardHealth, Stage, Status},
     protocol::{close::CloseCode, ids::UserId},
     server::{

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
     actor::mesh::{Lane, SendError},
-    domain::placement::shard_of,
+    actor::placement::shard_of,
     protocol::{
         close::CloseCode,
         ids::{ConnectionId, UserId},

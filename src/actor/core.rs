@@ -1,0 +1,447 @@
+//! The runtime's part of a world: what is to run, when, and what is on its way.
+
+use std::{
+    any::TypeId,
+    collections::{HashMap, VecDeque},
+    marker::PhantomData,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context as TaskContext, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use futures_util::{
+    future::LocalBoxFuture,
+    stream::{FuturesUnordered, Stream},
+};
+
+use crate::actor::{
+    actor::{Actor, KindSettings},
+    dead_letters::DeadLetters,
+    deferred::Deferred,
+    envelope::ActorId,
+    failing, handling,
+    kind_figures::{DeadReason, KindFigures},
+    life,
+    mailbox::PlaceTaken,
+    mesh::{Address, Lane, SendError},
+    moment::{ActorClock, Moment},
+    monitor::{self, Cause, Ended},
+    outbox::Outbox,
+    parcel::{Parcel, Post},
+    report,
+    rng::Rng,
+    running::Running,
+    sending::{self, PendingAsk},
+    timers::{TimerId, Timers},
+    topic::Subscription,
+    tree::{self, Tree},
+    world::{Hosts, World},
+};
+
+/// Actors that one turn runs at most, each for a batch of its messages.
+const RUNS_PER_TURN: usize = 1024;
+
+/// Something to do with the world when the handler that asked for it has succeeded.
+pub(crate) type Later<W> = Box<dyn FnOnce(&mut W)>;
+/// A future of an actor, and what it leads to.
+pub(crate) type Task<W> = LocalBoxFuture<'static, Later<W>>;
+/// What to do when a watched actor has ended.
+pub(crate) type WatchAction<W> = Box<dyn FnOnce(&mut W, Ended)>;
+
+/// What a timer does.
+pub(crate) enum Timed<W> {
+    /// An ask has had no answer.
+    Ask(u64),
+    /// Something scheduled.
+    Act(Later<W>),
+    /// An actor's life goes on: it has loaded, rested or cleaned up for long enough.
+    Life(ActorId),
+}
+
+/// What a handler has done that is undone where it fails.
+pub(crate) enum Undo {
+    /// It told somebody of this host.
+    Told { kind: u16, slot: u32, place: PlaceTaken },
+    /// It told somebody elsewhere.
+    Posted { batch: usize },
+    /// It asked.
+    Asked(u64),
+    /// It set a timer.
+    Set(TimerId),
+    /// It kept a place of reply for later.
+    Deferred(u64),
+}
+
+/// What the runtime does with the actors of a kind without knowing their type.
+pub(crate) trait KindOps<W: World> {
+    fn run(&self, world: &mut W, slot: u32);
+    fn retire_idle(&self, world: &mut W);
+    fn life_timer(&self, world: &mut W, id: ActorId);
+    fn take_back(&self, world: &mut W, slot: u32, place: PlaceTaken);
+    fn rest(&self, world: &mut W, id: ActorId, change: i32);
+    fn released(&self, world: &mut W, id: ActorId);
+    fn stop(&self, world: &mut W, id: ActorId, waiter: Option<Later<W>>);
+    fn kill(&self, world: &mut W, id: ActorId, cause: Cause);
+    fn decided(&self, world: &mut W, id: ActorId, goes_on: bool);
+    fn ids(&self, world: &mut W) -> Vec<ActorId>;
+    fn watch(&self, world: &mut W, id: ActorId, watcher: (u16, u64)) -> bool;
+    fn unwatch(&self, world: &mut W, id: ActorId, watcher: (u16, u64));
+    fn len(&self, world: &mut W) -> usize;
+    fn report(&self, world: &mut W) -> report::KindPart;
+    fn one(&self, world: &mut W, key: &str) -> Option<serde_json::Value>;
+    fn name(&self, world: &mut W, id: ActorId) -> Option<String>;
+}
+
+/// The operations of one kind.
+pub(crate) struct Ops<A>(PhantomData<A>);
+
+impl<A: Actor> KindOps<A::World> for Ops<A> {
+    fn run(&self, world: &mut A::World, slot: u32) {
+        handling::run::<A>(world, slot);
+    }
+
+    fn retire_idle(&self, world: &mut A::World) {
+        life::retire_idle::<A>(world);
+    }
+
+    fn life_timer(&self, world: &mut A::World, id: ActorId) {
+        life::life_timer::<A>(world, id);
+    }
+
+    fn take_back(&self, world: &mut A::World, slot: u32, place: PlaceTaken) {
+        sending::take_back::<A>(world, slot, place);
+    }
+
+    fn rest(&self, world: &mut A::World, id: ActorId, change: i32) {
+        sending::rest::<A>(world, id, change);
+    }
+
+    fn released(&self, world: &mut A::World, id: ActorId) {
+        life::released::<A>(world, id);
+    }
+
+    fn stop(&self, world: &mut A::World, id: ActorId, waiter: Option<Later<A::World>>) {
+        life::stop::<A>(world, id, waiter);
+    }
+
+    fn kill(&self, world: &mut A::World, id: ActorId, cause: Cause) {
+        life::finish::<A>(world, id, cause);
+    }
+
+    fn decided(&self, world: &mut A::World, id: ActorId, goes_on: bool) {
+        failing::decided::<A>(world, id, goes_on);
+    }
+
+    fn ids(&self, world: &mut A::World) -> Vec<ActorId> {
+        Hosts::<A>::table(world).ids().collect()
+    }
+
+    fn watch(&self, world: &mut A::World, id: ActorId, watcher: (u16, u64)) -> bool {
+        let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return false };
+        cell.extras().watchers.push(watcher);
+        true
+    }
+
+    fn unwatch(&self, world: &mut A::World, id: ActorId, watcher: (u16, u64)) {
+        if let Some(cell) = Hosts::<A>::table(world).cell_mut(id)
+            && let Some(extras) = &mut cell.extras
+        {
+            extras.watchers.retain(|known| *known != watcher);
+        }
+    }
+
+    fn len(&self, world: &mut A::World) -> usize {
+        Hosts::<A>::table(world).len()
+    }
+
+    fn report(&self, world: &mut A::World) -> report::KindPart {
+        report::kind::<A>(world)
+    }
+
+    fn one(&self, world: &mut A::World, key: &str) -> Option<serde_json::Value> {
+        report::one::<A>(world, key)
+    }
+
+    fn name(&self, world: &mut A::World, id: ActorId) -> Option<String> {
+        report::name::<A>(Hosts::<A>::table(world), id)
+    }
+}
+
+/// One registered kind.
+pub(crate) struct Kind<W: World> {
+    pub name: &'static str,
+    pub of: TypeId,
+    pub ops: &'static dyn KindOps<W>,
+    pub figures: Arc<KindFigures>,
+}
+
+/// Rings the host's bell when a future can go on.
+struct Alarm {
+    is_woken: AtomicBool,
+    bell: Address<Parcel>,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.is_woken.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+}
+
+/// The runtime's part of a [`World`].
+pub struct Core<W: World> {
+    pub(crate) host: u16,
+    pub(crate) post: Post,
+    pub(crate) clock: ActorClock,
+    pub(crate) now: Moment,
+    pub(crate) kinds: Vec<Kind<W>>,
+    pub(crate) ready: VecDeque<(u16, u32)>,
+    pub(crate) timers: Timers<Timed<W>>,
+    pub(crate) asks: HashMap<u64, PendingAsk<W>>,
+    pub(crate) deferred: HashMap<u64, Deferred<W>>,
+    pub(crate) watches: HashMap<u64, (ActorId, WatchAction<W>)>,
+    pub(crate) topics: HashMap<TypeId, Vec<Subscription<W>>>,
+    pub(crate) undo: Vec<Undo>,
+    pub(crate) later: Vec<Later<W>>,
+    pub(crate) outbox: Outbox,
+    pub(crate) tree: Tree<W>,
+    pub(crate) rng: Rng,
+    pub(crate) dead: DeadLetters,
+    pub(crate) running: Arc<Running>,
+    pub(crate) nesting: usize,
+    next_id: u64,
+    tasks: FuturesUnordered<Task<W>>,
+    alarm: Arc<Alarm>,
+    waker: Waker,
+    next_sweep: Moment,
+}
+
+/// Tables are swept for idle actors so often.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+
+impl<W: World> Core<W> {
+    /// The core of a host. `seed` makes the jitter of restarts.
+    ///
+    /// # Panics
+    /// Where the registry has no such host.
+    pub fn new(host: usize, post: Post, clock: ActorClock, seed: u64) -> Self {
+        let running = post.registry.hosts()[host].running.clone();
+        let alarm = Arc::new(Alarm { is_woken: AtomicBool::new(false), bell: post.mesh.shard(host).clone() });
+        let now = clock.now();
+        Self {
+            host: host as u16,
+            outbox: Outbox::new(post.mesh.len()),
+            post,
+            clock,
+            now,
+            kinds: Vec::new(),
+            ready: VecDeque::new(),
+            timers: Timers::default(),
+            asks: HashMap::new(),
+            deferred: HashMap::new(),
+            watches: HashMap::new(),
+            topics: HashMap::new(),
+            undo: Vec::new(),
+            later: Vec::new(),
+            tree: Tree::default(),
+            rng: Rng::new(seed),
+            dead: DeadLetters::default(),
+            running,
+            nesting: 0,
+            next_id: (host as u64) << 48,
+            tasks: FuturesUnordered::new(),
+            waker: Waker::from(alarm.clone()),
+            alarm,
+            next_sweep: now,
+        }
+    }
+
+    /// Registers a kind: gives its table its number, its settings, and its place among the figures that the registry has.
+    ///
+    /// # Panics
+    /// Where the kind is registered already.
+    pub fn register<A: Actor<World = W>>(&mut self, table: &mut crate::actor::table::Table<A>, settings: KindSettings) {
+        let of = TypeId::of::<A>();
+        assert!(self.kinds.iter().all(|kind| kind.of != of), "{} is registered twice", A::KIND);
+        let known = &self.post.registry.hosts()[usize::from(self.host)].kinds;
+        let figures = known.iter().find(|(name, _)| *name == A::KIND).map(|(_, figures)| figures.clone());
+        let figures = figures.unwrap_or_default();
+        table.kind = self.kinds.len() as u16;
+        table.host = self.host;
+        table.settings = settings;
+        table.figures = figures.clone();
+        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
+    }
+
+    /// The host's number.
+    pub fn host(&self) -> usize {
+        usize::from(self.host)
+    }
+
+    /// The moment of this turn, or of the message that was just handled.
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Reads the clock.
+    pub fn tell_time(&mut self) -> Moment {
+        self.now = self.clock.now();
+        self.now
+    }
+
+    /// How to reach the hosts from anywhere.
+    pub fn remote(&self) -> crate::actor::remote::Remote {
+        crate::actor::remote::Remote::new(self.post.clone(), self.clock.clone())
+    }
+
+    /// Nothing is to be done before the next message or timer.
+    pub fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.later.is_empty() && self.outbox.is_empty() && !self.alarm.is_woken.load(Ordering::Acquire)
+    }
+
+    /// How long until there is something to do without a message; none where there is not.
+    pub fn time_left(&self) -> Option<Duration> {
+        if !self.is_idle() {
+            return Some(Duration::ZERO);
+        }
+        let timer = self.timers.next().map(|at| at.since(self.now));
+        let tree = self.tree.next_deadline().map(|at| at.since(self.now));
+        let kept = self.outbox.has_kept().then_some(Duration::from_millis(1));
+        [timer, tree, kept].into_iter().flatten().min()
+    }
+
+    /// Actors that have something to do now.
+    pub fn runnable(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// A fresh number for a message, an ask, a watch.
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Counts a message that nobody will handle, and now and then logs one.
+    pub(crate) fn count_dead(&mut self, kind: u16, reason: DeadReason) {
+        let Some(entry) = self.kinds.get(usize::from(kind)) else { return };
+        entry.figures.count_dead(reason);
+        if let Some(suppressed) = self.dead.should_log(kind, reason, self.now) {
+            tracing::debug!(host = self.host, kind = entry.name, reason = reason.as_str(), suppressed, "dead letter");
+        }
+    }
+
+    /// Starts a future of an actor.
+    pub(crate) fn spawn(&mut self, task: Task<W>) {
+        self.tasks.push(task);
+        self.alarm.is_woken.store(true, Ordering::Release);
+    }
+
+    /// Sends a parcel to another host at the end of the turn, in order with what else goes there.
+    pub(crate) fn send_parcel(&mut self, host: u16, lane: Lane, parcel: Parcel) {
+        self.outbox.send(usize::from(host), lane, parcel);
+    }
+
+    fn poll_task(&mut self) -> Option<Later<W>> {
+        match Pin::new(&mut self.tasks).poll_next(&mut TaskContext::from_waker(&self.waker)) {
+            Poll::Ready(done) => done,
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// Takes in one parcel of the host's inbox.
+pub fn take<W: World>(world: &mut W, parcel: Parcel) {
+    match parcel {
+        Parcel::Do(act) => act(world),
+        Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
+        Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
+        Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
+        Parcel::Watch { target, watcher, is_on } => monitor::watched_from_afar(world, target, watcher, is_on),
+        Parcel::Rest { actor, change } => {
+            let ops = world.core().kinds[usize::from(actor.kind)].ops;
+            ops.rest(world, actor, change);
+        }
+        Parcel::Released(actor) => {
+            let ops = world.core().kinds[usize::from(actor.kind)].ops;
+            ops.released(world, actor);
+        }
+    }
+    run_later(world);
+}
+
+/// Does what handlers asked for, in order.
+pub(crate) fn run_later<W: World>(world: &mut W) {
+    while world.core().nesting == 0 && !world.core().later.is_empty() {
+        for act in std::mem::take(&mut world.core().later) {
+            act(world);
+        }
+    }
+}
+
+/// One turn: timers, futures, actors with messages, what goes to other hosts.
+pub fn turn<W: World>(world: &mut W) {
+    let core = world.core();
+    let now = core.tell_time();
+    let beat = &core.post.registry.hosts()[usize::from(core.host)].heartbeat;
+    beat.store(now.as_ns(), Ordering::Relaxed);
+    run_later(world);
+    while let Some(due) = world.core().timers.pop_due(now) {
+        match due {
+            Timed::Ask(id) => sending::answered(world, id, sending::Completion::TimedOut),
+            Timed::Act(act) => act(world),
+            Timed::Life(id) => {
+                let ops = world.core().kinds[usize::from(id.kind)].ops;
+                ops.life_timer(world, id);
+            }
+        }
+        run_later(world);
+    }
+    tree::tick(world);
+    if world.core().alarm.is_woken.swap(false, Ordering::AcqRel) {
+        while let Some(act) = world.core().poll_task() {
+            act(world);
+            run_later(world);
+        }
+    }
+    if now >= world.core().next_sweep {
+        world.core().next_sweep = now + SWEEP_EVERY;
+        for kind in 0..world.core().kinds.len() {
+            let ops = world.core().kinds[kind].ops;
+            ops.retire_idle(world);
+        }
+    }
+    for _ in 0..RUNS_PER_TURN {
+        let Some((kind, slot)) = world.core().ready.pop_front() else { break };
+        let ops = world.core().kinds[usize::from(kind)].ops;
+        ops.run(world, slot);
+    }
+    let core = world.core();
+    core.running.end();
+    core.outbox.flush(&core.post);
+}
+
+/// Turns until nothing is left to do at this moment: for tests, which own the time.
+pub fn settle<W: World>(world: &mut W) {
+    turn(world);
+    while !world.core().is_idle() {
+        turn(world);
+    }
+}
+
+impl<W: World> Drop for Core<W> {
+    fn drop(&mut self) {
+        // A host that is gone runs nothing.
+        self.running.end();
+    }
+}
+
+impl Post {
+    /// Sends at once; the parcel comes back where the inbox is full or the host gone.
+    pub(crate) fn try_send(&self, host: usize, lane: Lane, parcel: Parcel) -> Result<(), SendError<Parcel>> {
+        self.mesh.shard(host).try_send(lane, parcel)
+    }
+}

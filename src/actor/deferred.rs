@@ -1,0 +1,75 @@
+//! Replies that are given later than in the handler of their ask.
+
+use std::any::Any;
+
+use crate::actor::{
+    envelope::{ActorId, Answer, AskError, ReplyTo},
+    sending,
+    world::World,
+};
+
+/// A reply that an actor owes. To be given by [`Context::answer`](crate::actor::context::Context::answer); where the actor
+/// ends before, its asker is told.
+#[must_use = "who asked waits for it"]
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owed(pub(crate) u64);
+
+/// How an owed reply ends.
+pub(crate) enum Settled<'a> {
+    /// With an answer: an `Option<Answer<_, _>>`, to be taken.
+    Answer(&'a mut dyn Any),
+    /// The actor has failed.
+    Died,
+    /// The actor has ended.
+    Stopped,
+}
+
+/// A place of reply that is kept.
+pub(crate) struct Deferred<W> {
+    /// Who owes it.
+    pub actor: ActorId,
+    /// Tells who waits.
+    pub settle: Box<dyn FnOnce(&mut W, Settled<'_>)>,
+}
+
+/// Keeps a place of reply.
+pub(crate) fn keep<W: World, R, E>(world: &mut W, actor: ActorId, reply: ReplyTo<R, E>) -> Owed
+where
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    let core = world.core();
+    let id = core.fresh_id();
+    let settle = Box::new(move |world: &mut W, settled: Settled<'_>| {
+        let answer: Answer<R, E> = match settled {
+            Settled::Answer(answer) => {
+                let answer = answer.downcast_mut::<Option<Answer<R, E>>>().and_then(Option::take);
+                answer.unwrap_or(Err(AskError::Unanswered))
+            }
+            Settled::Died => Err(AskError::Died),
+            Settled::Stopped => Err(AskError::Stopped),
+        };
+        sending::answer(world, reply, answer);
+    });
+    core.deferred.insert(id, Deferred { actor, settle });
+    Owed(id)
+}
+
+/// Gives an owed reply; what is owed no more is left.
+pub(crate) fn settle<W: World>(world: &mut W, id: u64, settled: Settled<'_>) {
+    if let Some(deferred) = world.core().deferred.remove(&id) {
+        (deferred.settle)(world, settled);
+    }
+}
+
+/// An actor has ended: who waits for its replies is told.
+pub(crate) fn settle_all<W: World>(world: &mut W, actor: ActorId, died: bool) {
+    if world.core().deferred.is_empty() {
+        return;
+    }
+    let owed: Vec<u64> =
+        world.core().deferred.iter().filter(|(_, deferred)| deferred.actor == actor).map(|(id, _)| *id).collect();
+    for id in owed {
+        settle(world, id, if died { Settled::Died } else { Settled::Stopped });
+    }
+}

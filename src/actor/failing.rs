@@ -1,0 +1,107 @@
+//! What becomes of an actor that has failed: in place, afresh, after a rest, or not at all.
+
+use crate::actor::{
+    actor::{Actor, Recovery},
+    envelope::ActorId,
+    life,
+    monitor::Cause,
+    sending::enqueue,
+    supervision::Verdict,
+    table::Phase,
+    tree,
+    world::{Hosts, World},
+};
+
+/// What the last panic on this host said.
+pub(crate) fn last_panic<W: World>(world: &mut W) -> String {
+    std::mem::take(&mut world.core().tree.last_panic)
+}
+
+/// An actor has panicked, or says that it can not go on.
+pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    let table = Hosts::<A>::table(world);
+    table.figures.panics.add(1);
+    let name = crate::actor::report::name(table, id).unwrap_or_default();
+    let (settings, now) = (table.settings, world.core().now);
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    cell.counts.errors += 1;
+    if matches!(cell.phase, Phase::Ending { .. }) {
+        tracing::error!(actor = name, cause, "an actor failed while it ended");
+        return life::finish::<A>(world, id, Cause::Stopped);
+    }
+    if settings.recovery == Recovery::Fresh {
+        drop_value::<A>(world, id);
+    }
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    if let Some(child) = cell.child() {
+        tracing::error!(actor = name, cause, "an actor failed; its supervisor decides");
+        cell.extras().cause = Some(cause.clone());
+        life::set_phase::<A>(world, id, Phase::Down);
+        return tree::child_failed(world, child, cause);
+    }
+    match cell.extras().restarts.note(&settings.intensity, now) {
+        Verdict::Exceeded => {
+            tracing::error!(actor = name, cause, "an actor failed more often than it may, and ends");
+            life::finish::<A>(world, id, Cause::Failed(cause));
+        }
+        Verdict::Allowed { nth } => {
+            let delay = settings.back_off.delay(nth, world.core().rng.draw());
+            tracing::error!(actor = name, cause, nth, ?delay, "an actor failed and goes on");
+            if delay.is_zero() {
+                go_on::<A>(world, id);
+            } else {
+                life::set_phase::<A>(world, id, Phase::BackingOff);
+                life::set_life_timer::<A>(world, id, delay);
+            }
+        }
+    }
+}
+
+/// Its value is not to be used again. What it had scheduled goes with it.
+fn drop_value<A: Actor>(world: &mut A::World, id: ActorId) {
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    let value = cell.value.take();
+    let timers = cell.extras.as_mut().map(|extras| std::mem::take(&mut extras.timers)).unwrap_or_default();
+    for timer in timers {
+        world.core().timers.cancel(timer);
+    }
+    crate::actor::deferred::settle_all(world, id, true);
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
+    if dropped.is_err() {
+        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    }
+}
+
+/// An actor goes on after it has failed: with its value, or a fresh one. Its messages have waited, in order.
+pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
+    let table = Hosts::<A>::table(world);
+    table.figures.restarts.add(1);
+    let Some(cell) = table.cell_mut(id) else { return };
+    cell.counts.restarts += 1;
+    if cell.value.is_some() {
+        life::set_phase::<A>(world, id, Phase::Running);
+        if life::aside::<A>(world, id, A::recovered) {
+            enqueue::<A>(world, id.slot);
+            let now = world.core().now;
+            Hosts::<A>::table(world).note_idle(id.slot, now);
+        }
+    } else {
+        life::set_phase::<A>(world, id, Phase::New);
+        match Hosts::<A>::table(world).cell(id) {
+            Some(cell) if cell.key.is_some() => enqueue::<A>(world, id.slot),
+            // Nobody can make an anonymous one again.
+            _ => life::finish::<A>(world, id, Cause::Failed("it failed, and has no key to be made again".into())),
+        }
+    }
+}
+
+/// The supervisor of an actor that has failed has decided: it goes on, with a fresh value put in by its start, or ends.
+pub(crate) fn decided<A: Actor>(world: &mut A::World, id: ActorId, goes_on: bool) {
+    if goes_on {
+        return go_on::<A>(world, id);
+    }
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    cell.extras().child = None;
+    let cause = cell.extras().cause.take().unwrap_or_else(|| "its supervisor ended it".to_owned());
+    life::finish::<A>(world, id, Cause::Failed(cause));
+}

@@ -1,0 +1,302 @@
+//! Letting an actor handle a message: taken out of its table, under a catch, and counted.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::actor::{
+    actor::{Actor, Failure, Undelivered},
+    context::{Context, Wish},
+    core::{Undo, run_later},
+    deferred::{self, Settled},
+    envelope::{ActorId, AskError, Envelope, Metadata, Priority, ReplyOf},
+    failing,
+    key::Key as _,
+    kind_figures::DeadReason,
+    life, sending,
+    table::Phase,
+    world::{Hosts, World},
+};
+
+/// Why a call did not go straight through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There is no such actor, or it is not there yet or any more.
+    #[error("there is no such actor")]
+    NoSuchActor,
+    /// It is in the middle of a message.
+    #[error("the actor is in the middle of a message")]
+    Busy,
+    /// It has failed at this call.
+    #[error("the actor failed")]
+    Died,
+}
+
+/// Runs an actor for a batch of its messages.
+pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
+    let table = Hosts::<A>::table(world);
+    let batch = table.settings.batch;
+    let Some(cell) = table.cells.get_mut(slot as usize) else { return };
+    cell.is_queued = false;
+    let (phase, id) = (cell.phase, table.id(slot));
+    if phase == Phase::New {
+        life::activate::<A>(world, id);
+    }
+    for _ in 0..batch {
+        let Some(envelope) = next::<A>(world, id) else { break };
+        if envelope.metadata.deadline.is_some_and(|deadline| deadline <= world.core().now) {
+            let key = Hosts::<A>::table(world).key(id).cloned();
+            Hosts::<A>::table(world).figures.expired.add(1);
+            sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Expired));
+        } else {
+            handle_one::<A>(world, id, envelope);
+        }
+    }
+    sending::enqueue::<A>(world, slot);
+    let now = world.core().now;
+    let table = Hosts::<A>::table(world);
+    let Some(cell) = table.cell_mut(id) else { return };
+    if cell.phase == Phase::Running && cell.mailbox.is_empty() {
+        let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
+        table.note_idle(slot, now);
+        if is_released {
+            life::begin_ending::<A>(world, id, false);
+        }
+    }
+}
+
+/// The next message of an actor that can handle one.
+fn next<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Envelope<A>> {
+    let table = Hosts::<A>::table(world);
+    let capacity = table.settings.mailbox;
+    let cell = table.cell_mut(id)?;
+    if !cell.can_run() || cell.value.is_none() {
+        return None;
+    }
+    let envelope = if cell.is_restricted() { cell.mailbox.pop_control() } else { cell.mailbox.pop() }?;
+    let freed = cell.mailbox.unpark(capacity).and_then(|parked| parked.metadata.sender);
+    table.figures.pending.take(1);
+    if let Some(sender) = freed {
+        sending::change_rest(world, sender, -1);
+    }
+    Some(envelope)
+}
+
+/// What a handler ended with.
+enum Outcome<E> {
+    Handled,
+    Error(E),
+    Failed(String),
+}
+
+fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>) {
+    let Envelope { message, metadata, reply, route } = envelope;
+    let started = world.core().now;
+    let table = Hosts::<A>::table(world);
+    table.figures.wait.record(started.since(metadata.created_at).as_nanos() as u64);
+    let mut given = None;
+    let Entered { result, reply, stashed, wish, .. } =
+        enter::<A, _>(world, id, metadata, reply, |actor, cx| {
+            let result = actor.handle(message, cx);
+            given = cx.take_answer();
+            result
+        });
+    let outcome = match result {
+        Ok(Ok(())) => Outcome::Handled,
+        Ok(Err(Failure::Error(error))) => Outcome::Error(error),
+        Ok(Err(Failure::Fatal(cause))) => Outcome::Failed(cause),
+        Err(CallError::Died) => Outcome::Failed(failing::last_panic(world)),
+        // Its value was there when the message was taken out.
+        Err(CallError::NoSuchActor | CallError::Busy) => return,
+    };
+    match outcome {
+        Outcome::Handled => {
+            if let Some(message) = stashed {
+                stash::<A>(world, id, Envelope { message, metadata, reply, route });
+            } else if let Some(reply) = reply {
+                sending::answer(world, reply, given.unwrap_or(Err(AskError::Unanswered)));
+            }
+        }
+        Outcome::Error(error) => {
+            if let Some(cell) = Hosts::<A>::table(world).cell_mut(id) {
+                cell.counts.errors += 1;
+            }
+            Hosts::<A>::table(world).figures.errors.add(1);
+            match reply {
+                Some(reply) => sending::answer(world, reply, Err(AskError::Handler(error))),
+                None => {
+                    let key = Hosts::<A>::table(world).key(id).map(|key| key.text().into_owned()).unwrap_or_default();
+                    tracing::debug!(kind = A::KIND, key, %error, "a message could not be handled");
+                }
+            }
+        }
+        Outcome::Failed(cause) => {
+            if let Some(reply) = reply {
+                sending::answer(world, reply, Err(AskError::Died));
+            }
+            failing::failed::<A>(world, id, cause);
+            run_later(world);
+            return;
+        }
+    }
+    run_later(world);
+    granted::<A>(world, id, wish);
+    run_later(world);
+}
+
+/// Does what an actor wished for itself.
+fn granted<A: Actor>(world: &mut A::World, id: ActorId, wish: Wish) {
+    match wish {
+        Wish::GoOn => {}
+        Wish::End => life::ended_itself::<A>(world, id),
+        Wish::Retire => life::retire::<A>(world, id),
+    }
+}
+
+/// Puts a message aside; over the bound of the mailbox it goes to its asker as full.
+fn stash<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>) {
+    let table = Hosts::<A>::table(world);
+    let capacity = table.settings.mailbox;
+    let Some(cell) = table.cell_mut(id) else { return };
+    if cell.extras().stash.len() < capacity {
+        cell.extras().stash.push_back(envelope);
+    } else {
+        let key = cell.key.clone();
+        sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::MailboxFull));
+    }
+}
+
+/// What is left when an actor has been entered.
+pub(crate) struct Entered<A: Actor, R> {
+    pub result: Result<R, CallError>,
+    pub reply: Option<ReplyOf<A>>,
+    pub stashed: Option<A::Message>,
+    pub wish: Wish,
+}
+
+/// Takes an actor out of its table and lets something be done with it. Whatever it sent goes only where it did not panic;
+/// its value goes back either way.
+pub(crate) fn enter<A: Actor, R>(
+    world: &mut A::World,
+    id: ActorId,
+    metadata: Metadata,
+    reply: Option<ReplyOf<A>>,
+    act: impl FnOnce(&mut A, &mut Context<'_, A>) -> R,
+) -> Entered<A, R> {
+    let nothing = |result, reply| Entered { result: Err(result), reply, stashed: None, wish: Wish::GoOn };
+    let table = Hosts::<A>::table(world);
+    let limit_ns = table.settings.handling_limit.as_nanos() as u64;
+    let Some(cell) = table.cell_mut(id) else { return nothing(CallError::NoSuchActor, reply) };
+    let Some(mut value) = cell.value.take() else {
+        let is_there = matches!(cell.phase, Phase::Running | Phase::Ending { .. } | Phase::BackingOff);
+        return nothing(if is_there { CallError::Busy } else { CallError::NoSuchActor }, reply);
+    };
+    let core = world.core();
+    let started = core.now;
+    let running = &core.running;
+    running.begin(id.kind, started, limit_ns);
+    if running.is_other(id.kind, id.slot, id.generation) {
+        let running = running.clone();
+        match Hosts::<A>::table(world).key(id) {
+            Some(key) => running.name(&key.text()),
+            None => running.name(&id.to_string()),
+        }
+    }
+    let core = world.core();
+    let (undo_mark, later_mark) = (core.undo.len(), core.later.len());
+    core.nesting += 1;
+    let mut cx = Context::new(world, id, metadata, reply);
+    let result = catch_unwind(AssertUnwindSafe(|| act(&mut value, &mut cx)));
+    let (reply, stashed, wish) = cx.into_parts();
+    let core = world.core();
+    core.nesting -= 1;
+    let result = match result {
+        Ok(result) => {
+            if core.nesting == 0 {
+                core.undo.clear();
+            }
+            Ok(result)
+        }
+        Err(cause) => {
+            core.tree.last_panic = describe(&*cause);
+            core.later.truncate(later_mark);
+            undo::<A>(world, undo_mark);
+            Err(CallError::Died)
+        }
+    };
+    let now = world.core().tell_time();
+    let took = now.since(started).as_nanos() as u64;
+    let table = Hosts::<A>::table(world);
+    table.figures.processed.add(1);
+    table.figures.handling.record(took);
+    if took > limit_ns {
+        table.figures.slow.add(1);
+    }
+    if let Some(cell) = table.cell_mut(id) {
+        cell.value = Some(value);
+        cell.last_active = now;
+        cell.counts.processed += 1;
+        cell.counts.busy_ns += took;
+    }
+    Entered { result, reply, stashed, wish }
+}
+
+/// Takes back what a handler has sent before it failed, the last first.
+fn undo<A: Actor>(world: &mut A::World, mark: usize) {
+    while world.core().undo.len() > mark {
+        match world.core().undo.pop() {
+            Some(Undo::Told { kind, slot, place }) => {
+                let ops = world.core().kinds[usize::from(kind)].ops;
+                ops.take_back(world, slot, place);
+            }
+            Some(Undo::Posted { batch }) => world.core().outbox.take_back(batch),
+            Some(Undo::Asked(id)) => sending::unask(world.core(), id),
+            Some(Undo::Set(timer)) => {
+                world.core().timers.cancel(timer);
+            }
+            Some(Undo::Deferred(id)) => {
+                deferred::settle(world, id, Settled::Died);
+            }
+            None => return,
+        }
+    }
+}
+
+/// Calls straight through to an actor of this host, as if it were sent a message and handled it at once: contained,
+/// counted, supervised the same. It overtakes what waits in its mailbox: where order matters, ask
+/// [`Table::is_free`](crate::actor::table::Table::is_free) first and send a message where it is not.
+///
+/// For hot paths within one host. A call into an actor that is in the middle of a message, its own caller for example,
+/// is refused, so calls can form no cycle.
+pub fn call<A: Actor, R>(
+    world: &mut A::World,
+    id: ActorId,
+    act: impl FnOnce(&mut A, &mut Context<'_, A>) -> R,
+) -> Result<R, CallError> {
+    let now = world.core().now;
+    let metadata = Metadata { id: 0, sender: None, created_at: now, deadline: None, priority: Priority::Control };
+    let Entered { result, wish, .. } = enter::<A, R>(world, id, metadata, None, act);
+    match result {
+        Ok(result) => {
+            run_later(world);
+            granted::<A>(world, id, wish);
+            Ok(result)
+        }
+        Err(CallError::Died) => {
+            let cause = failing::last_panic(world);
+            failing::failed::<A>(world, id, cause);
+            run_later(world);
+            Err(CallError::Died)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn describe(cause: &(dyn Any + Send)) -> String {
+    cause
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| cause.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

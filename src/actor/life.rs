@@ -1,0 +1,424 @@
+//! How actors come and go: activation with loading, retirement, stopping, and what becomes of the messages meanwhile.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_util::FutureExt as _;
+
+use crate::actor::{
+    actor::{Activation, Actor, Farewell, Intercepted, Undelivered},
+    context::{Activating, Wish},
+    core::{Later, Timed},
+    deferred,
+    envelope::{ActorId, Envelope, Metadata, Priority},
+    failing, handle,
+    handle::Handle,
+    handling::{self, CallError, Entered, enter},
+    kind_figures::DeadReason,
+    monitor::{self, Cause, Ended},
+    sending::{self, enqueue},
+    table::Phase,
+    tree,
+    world::{Hosts, World},
+};
+
+/// Why an actor was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpawnError {
+    /// There is one under that key.
+    #[error("there is an actor under that key")]
+    Exists(ActorId),
+    /// That key lives on another host.
+    #[error("that key lives on another host")]
+    NotHere,
+}
+
+/// Makes an actor of this host.
+pub fn spawn<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<ActorId, SpawnError> {
+    let host = world.core().host();
+    if world.core().post.registry.home::<A>(&key).is_some_and(|home| home != host) {
+        return Err(SpawnError::NotHere);
+    }
+    spawn_here::<A>(world, key, actor)
+}
+
+/// The same, whatever the key's home is: for kinds that live where something else is, as connections do.
+pub fn spawn_here<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<ActorId, SpawnError> {
+    let now = world.core().now;
+    let table = Hosts::<A>::table(world);
+    if let Some(id) = table.find(&key) {
+        return Err(SpawnError::Exists(id));
+    }
+    let id = table.insert(Some(key), now);
+    begin::<A>(world, id, Box::new(actor));
+    Ok(id)
+}
+
+/// Makes an actor without a key: it lives as long as somebody has a handle of it.
+pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
+    let now = world.core().now;
+    let id = Hosts::<A>::table(world).insert(None, now);
+    begin::<A>(world, id, Box::new(actor));
+    handle::counted(world.core(), id)
+}
+
+/// An actor that was named for the first time: makes it, if its kind does.
+pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    let Some(key) = cell.key.clone() else { return };
+    let mut waiting = std::mem::take(&mut cell.mailbox);
+    let first = waiting.peek().map(|envelope| &envelope.message);
+    let activating = AssertUnwindSafe(|| A::activate(&mut Activating { world, key: &key, id, first }));
+    let activation = catch_unwind(activating);
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    // What activating itself has sent comes behind.
+    for envelope in cell.mailbox.drain() {
+        waiting.push_promised(envelope.metadata.priority, envelope);
+    }
+    cell.mailbox = waiting;
+    match activation {
+        Ok(Activation::Ready(actor)) => begin::<A>(world, id, Box::new(actor)),
+        Ok(Activation::Loading(future)) => {
+            set_phase::<A>(world, id, Phase::Loading);
+            let limit = Hosts::<A>::table(world).settings.load_limit;
+            set_life_timer::<A>(world, id, limit);
+            let task = AssertUnwindSafe(future).catch_unwind().map(move |loaded| -> Later<A::World> {
+                Box::new(move |world| match loaded {
+                    Ok(loaded) => self::loaded::<A>(world, id, loaded),
+                    Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
+                })
+            });
+            world.core().spawn(task.boxed_local());
+        }
+        Ok(Activation::Absent) => nobody::<A>(world, id, None),
+        Ok(Activation::Refused(error)) => nobody::<A>(world, id, Some(error)),
+        Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
+    }
+}
+
+/// An actor's state has been loaded, or not. What comes twice, or too late, is ignored.
+pub fn loaded<A: Actor>(world: &mut A::World, id: ActorId, loaded: Result<A, A::Error>) {
+    if Hosts::<A>::table(world).phase(id).is_none_or(|(phase, _)| phase != Phase::Loading) {
+        return;
+    }
+    clear_life_timer::<A>(world, id);
+    match loaded {
+        Ok(actor) => begin::<A>(world, id, Box::new(actor)),
+        Err(error) => nobody::<A>(world, id, Some(error)),
+    }
+}
+
+/// Loading failed without a word that the kind knows: each message is answered as by an actor that died.
+fn not_loaded<A: Actor>(world: &mut A::World, id: ActorId, cause: &str) {
+    let name = crate::actor::report::name(Hosts::<A>::table(world), id).unwrap_or_default();
+    tracing::error!(actor = name, cause, "an actor could not be activated");
+    Hosts::<A>::table(world).figures.panics.add(1);
+    finish::<A>(world, id, Cause::Failed(cause.to_owned()));
+}
+
+/// There is no such actor: what waits for it is intercepted, answered with the reason, or dead.
+fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) {
+    let Some(cell) = take_out::<A>(world, id) else { return };
+    let (key, mut mailbox, extras) = cell;
+    for envelope in mailbox.drain() {
+        Hosts::<A>::table(world).figures.pending.take(1);
+        if let Some(error) = &error {
+            let why = Undelivered::LoadFailed(error.clone());
+            sending::bury::<A>(world, key.as_ref(), envelope, &why);
+            continue;
+        }
+        let Some(key) = &key else { continue };
+        match A::intercept(world, key, envelope) {
+            Intercepted::Taken => {}
+            Intercepted::Deliver(envelope) => match Hosts::<A>::table(world).find(key) {
+                Some(found) => redeliver::<A>(world, key, found, envelope),
+                None => sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor)),
+            },
+            Intercepted::Pass(envelope) => {
+                sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor));
+            }
+        }
+    }
+    tell_end::<A>(world, id, extras, &Cause::NoSuchActor);
+}
+
+fn redeliver<A: Actor>(world: &mut A::World, key: &A::Key, to: ActorId, envelope: Envelope<A>) {
+    let metadata = envelope.metadata;
+    if let Err((error, reply)) = sending::push::<A>(world, to.slot, envelope) {
+        let envelope = Envelope { message: error.into_message(), metadata, reply, route: 0 };
+        sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::MailboxFull));
+    }
+}
+
+/// An actor begins to live, or lives again as a fresh value.
+pub(crate) fn begin<A: Actor>(world: &mut A::World, id: ActorId, actor: Box<A>) {
+    let now = world.core().now;
+    let table = Hosts::<A>::table(world);
+    table.figures.activations.add(1);
+    let Some(cell) = table.cell_mut(id) else { return };
+    cell.value = Some(actor);
+    cell.last_active = now;
+    set_phase::<A>(world, id, Phase::Running);
+    if !aside::<A>(world, id, A::started) {
+        return;
+    }
+    enqueue::<A>(world, id.slot);
+    let table = Hosts::<A>::table(world);
+    if table.cell(id).is_some_and(|cell| cell.mailbox.is_empty()) {
+        table.note_idle(id.slot, now);
+    }
+}
+
+/// Lets an actor do something that no message asks for. False where it failed at it, or wished to end.
+pub(crate) fn aside<A: Actor>(
+    world: &mut A::World,
+    id: ActorId,
+    act: impl FnOnce(&mut A, &mut crate::actor::context::Context<'_, A>),
+) -> bool {
+    let Entered { result, wish, .. } = enter::<A, ()>(world, id, no_message(world, id), None, act);
+    match result {
+        Ok(()) => {
+            crate::actor::core::run_later(world);
+            if wish == Wish::End {
+                ended_itself::<A>(world, id);
+                return false;
+            }
+            true
+        }
+        Err(CallError::Died) => {
+            let cause = failing::last_panic(world);
+            failing::failed::<A>(world, id, cause);
+            false
+        }
+        Err(CallError::NoSuchActor | CallError::Busy) => false,
+    }
+}
+
+fn no_message<W: World>(world: &mut W, id: ActorId) -> Metadata {
+    let created_at = world.core().now;
+    Metadata { id: 0, sender: Some(id), created_at, deadline: None, priority: Priority::Control }
+}
+
+pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phase) {
+    let now = world.core().now;
+    let table = Hosts::<A>::table(world);
+    let Some(cell) = table.cell_mut(id) else { return };
+    let was = std::mem::replace(&mut cell.phase, phase);
+    cell.since = now;
+    match (was == Phase::Loading, phase == Phase::Loading) {
+        (false, true) => table.figures.loading.add(1),
+        (true, false) => table.figures.loading.take(1),
+        _ => {}
+    }
+}
+
+pub(crate) fn set_life_timer<A: Actor>(world: &mut A::World, id: ActorId, after: std::time::Duration) {
+    let core = world.core();
+    let timer = core.timers.set(core.now + after, Timed::Life(id));
+    if let Some(cell) = Hosts::<A>::table(world).cell_mut(id) {
+        cell.extras().life_timer = Some(timer);
+    }
+}
+
+pub(crate) fn clear_life_timer<A: Actor>(world: &mut A::World, id: ActorId) {
+    let timer = Hosts::<A>::table(world).cell_mut(id).and_then(|cell| cell.extras.as_mut()?.life_timer.take());
+    if let Some(timer) = timer {
+        world.core().timers.cancel(timer);
+    }
+}
+
+/// The time for what an actor was at is over.
+pub(crate) fn life_timer<A: Actor>(world: &mut A::World, id: ActorId) {
+    let Some((phase, _)) = Hosts::<A>::table(world).phase(id) else { return };
+    match phase {
+        Phase::Loading => not_loaded::<A>(world, id, "its state did not load in time"),
+        Phase::BackingOff => failing::go_on::<A>(world, id),
+        Phase::Ending { .. } => {
+            let name = crate::actor::report::name(Hosts::<A>::table(world), id).unwrap_or_default();
+            tracing::warn!(actor = name, "an actor did not end in time and is ended");
+            finish::<A>(world, id, Cause::Forced);
+        }
+        Phase::New | Phase::Running | Phase::Down => {}
+    }
+}
+
+/// Looks for actors whose idle time is over.
+pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) {
+    let Some(idle_time) = Hosts::<A>::table(world).settings.idle_time else { return };
+    let now = world.core().now;
+    for _ in 0..Hosts::<A>::table(world).idle.len() {
+        let Some(id) = Hosts::<A>::table(world).pop_idle(idle_time, now) else { return };
+        // Asking it is its own code.
+        let may = |world: &mut A::World| Hosts::<A>::table(world).get(id).is_some_and(A::may_retire);
+        let is_child = Hosts::<A>::table(world).cell(id).is_some_and(|cell| cell.child().is_some());
+        if !is_child && catch_unwind(AssertUnwindSafe(|| may(world))).unwrap_or(true) {
+            begin_ending::<A>(world, id, true);
+        } else {
+            Hosts::<A>::table(world).note_idle(id.slot, now);
+        }
+    }
+}
+
+/// Has an actor retire. Ignored where messages wait for it, or it is not at rest.
+pub fn retire<A: Actor>(world: &mut A::World, id: ActorId) -> bool {
+    let table = Hosts::<A>::table(world);
+    if !table.is_free(id) {
+        return false;
+    }
+    begin_ending::<A>(world, id, true);
+    true
+}
+
+/// Stops an actor: what waits for it is dead, its clean-up runs, and the waiter is told when that is done. What comes
+/// from now on is for its next activation.
+pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<Later<A::World>>) {
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else {
+        if let Some(waiter) = waiter {
+            waiter(world);
+        }
+        return;
+    };
+    cell.extras().stop_waiters.extend(waiter);
+    let (phase, key) = (cell.phase, cell.key.clone());
+    if matches!(phase, Phase::Ending { .. }) {
+        return;
+    }
+    let mut waiting = std::mem::take(&mut cell.mailbox);
+    let stash = std::mem::take(&mut cell.extras().stash);
+    Hosts::<A>::table(world).figures.pending.take(waiting.len() as u64);
+    for envelope in stash.into_iter().chain(waiting.drain()) {
+        sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
+    }
+    match phase {
+        Phase::Running => begin_ending::<A>(world, id, false),
+        _ => finish::<A>(world, id, Cause::Stopped),
+    }
+}
+
+/// An actor has called [`end`](crate::actor::context::Context::end).
+pub(crate) fn ended_itself<A: Actor>(world: &mut A::World, id: ActorId) {
+    match Hosts::<A>::table(world).phase(id) {
+        Some((Phase::Ending { retires }, _)) => {
+            finish::<A>(world, id, if retires { Cause::Retired } else { Cause::Stopped });
+        }
+        Some(_) => begin_ending::<A>(world, id, false),
+        None => {}
+    }
+}
+
+/// Nobody has a handle of an anonymous actor any more: it ends when it has handled what waits.
+pub(crate) fn released<A: Actor>(world: &mut A::World, id: ActorId) {
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    if cell.phase == Phase::Running && cell.mailbox.is_empty() {
+        begin_ending::<A>(world, id, false);
+    } else {
+        cell.extras().is_released = true;
+    }
+}
+
+/// Begins an actor's clean-up.
+pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires: bool) {
+    set_phase::<A>(world, id, Phase::Ending { retires });
+    let metadata = no_message(world, id);
+    let Entered { result, wish, .. } = enter::<A, Farewell>(world, id, metadata, None, A::ending);
+    crate::actor::core::run_later(world);
+    let is_over = match result {
+        Ok(farewell) => farewell == Farewell::Done || wish == Wish::End,
+        Err(error) => {
+            if error == CallError::Died {
+                let cause = failing::last_panic(world);
+                Hosts::<A>::table(world).figures.panics.add(1);
+                tracing::error!(kind = A::KIND, cause, "an actor panicked in its clean-up");
+            }
+            true
+        }
+    };
+    if is_over {
+        finish::<A>(world, id, if retires { Cause::Retired } else { Cause::Stopped });
+    } else {
+        let deadline = Hosts::<A>::table(world).settings.stop_deadline;
+        set_life_timer::<A>(world, id, deadline);
+        enqueue::<A>(world, id.slot);
+    }
+}
+
+type TakenOut<A> = (
+    Option<<A as Actor>::Key>,
+    crate::actor::mailbox::Mailbox<Envelope<A>>,
+    Option<Box<crate::actor::table::Extras<A>>>,
+);
+
+/// Takes an actor out of its table, with what it had set going.
+fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> {
+    set_phase::<A>(world, id, Phase::Down);
+    clear_life_timer::<A>(world, id);
+    let mut cell = Hosts::<A>::table(world).remove(id)?;
+    if let Some(extras) = &mut cell.extras {
+        for timer in std::mem::take(&mut extras.timers) {
+            world.core().timers.cancel(timer);
+        }
+        for watch in std::mem::take(&mut extras.watching) {
+            monitor::unwatch(world, watch);
+        }
+    }
+    // Dropping it is its own code.
+    let value = cell.value.take();
+    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    }
+    Some((cell.key, cell.mailbox, cell.extras))
+}
+
+/// An actor is no more. What came for it meanwhile goes to its next activation, or, where it failed, back to who asked.
+pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) {
+    let Some((key, mut mailbox, mut extras)) = take_out::<A>(world, id) else { return };
+    let died = matches!(cause, Cause::Failed(_));
+    deferred::settle_all(world, id, died);
+    let table = Hosts::<A>::table(world);
+    if cause == Cause::Retired {
+        table.figures.retirements.add(1);
+    }
+    table.figures.pending.take(mailbox.len() as u64);
+    let stash = extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
+    let left: Vec<_> = stash.into_iter().chain(mailbox.drain()).collect();
+    match &key {
+        Some(key) if !died && !left.is_empty() => {
+            let now = world.core().now;
+            let table = Hosts::<A>::table(world);
+            let next = table.insert(Some(key.clone()), now);
+            table.figures.pending.add(left.len() as u64);
+            for envelope in left {
+                let priority = envelope.metadata.priority;
+                if let Some(cell) = Hosts::<A>::table(world).cell_mut(next) {
+                    cell.mailbox.push_promised(priority, envelope);
+                }
+            }
+            enqueue::<A>(world, next.slot);
+        }
+        _ => {
+            let reason = if died { DeadReason::ActorFailed } else { DeadReason::Stopped };
+            for envelope in left {
+                sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(reason));
+            }
+        }
+    }
+    tell_end::<A>(world, id, extras, &cause);
+}
+
+/// Tells who watches or waits, and the supervisor.
+fn tell_end<A: Actor>(
+    world: &mut A::World,
+    id: ActorId,
+    extras: Option<Box<crate::actor::table::Extras<A>>>,
+    cause: &Cause,
+) {
+    let Some(extras) = extras else { return };
+    for watcher in extras.watchers {
+        monitor::tell(world, watcher, Ended { actor: Some(id), cause: cause.clone() });
+    }
+    for waiter in extras.stop_waiters {
+        waiter(world);
+    }
+    if let Some(child) = extras.child {
+        tree::child_ended(world, child, cause);
+    }
+}

@@ -1,0 +1,204 @@
+//! What travels between hosts, and where it goes.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use crate::actor::{
+    actor::Actor,
+    envelope::{ActorId, Envelope, Metadata, ReplyOf},
+    kind_figures::KindFigures,
+    mesh::Mesh,
+    monitor::Ended,
+    running::Running,
+};
+
+/// What a host's inbox carries. Built for the host's world by its sender, who knows the type of it.
+pub enum Parcel {
+    /// Something to do in the receiving world, which is given as what it is.
+    Do(Box<dyn FnOnce(&mut dyn Any) + Send>),
+    /// The answer to an ask of this host: an `Option<Answer<_, _>>`.
+    Answer {
+        /// The ask.
+        id: u64,
+        /// The answer.
+        answer: Box<dyn Any + Send>,
+    },
+    /// Something was published: an `Arc<Topic::Event>`.
+    Published {
+        /// The topic.
+        topic: TypeId,
+        /// The event.
+        event: Arc<dyn Any + Send + Sync>,
+    },
+    /// An actor of this host is watched from another, or no more.
+    Watch {
+        /// Who is watched.
+        target: ActorId,
+        /// The host that watches, and its number for it.
+        watcher: (u16, u64),
+        /// It begins.
+        is_on: bool,
+    },
+    /// A watched actor has ended.
+    Ended {
+        /// The watch.
+        watch: u64,
+        /// Who, and why.
+        ended: Ended,
+    },
+    /// An actor of this host has messages before a full mailbox elsewhere: it rests, or goes on.
+    Rest {
+        /// Which.
+        actor: ActorId,
+        /// So many more, or fewer.
+        change: i32,
+    },
+    /// The last handle of an anonymous actor is gone.
+    Released(ActorId),
+}
+
+impl std::fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Do(_) => "Do",
+            Self::Answer { .. } => "Answer",
+            Self::Published { .. } => "Published",
+            Self::Watch { .. } => "Watch",
+            Self::Ended { .. } => "Ended",
+            Self::Rest { .. } => "Rest",
+            Self::Released(_) => "Released",
+        })
+    }
+}
+
+impl Parcel {
+    /// Something to do in a world of this type.
+    pub fn new<W: 'static>(act: impl FnOnce(&mut W) + Send + 'static) -> Self {
+        Self::Do(Box::new(move |world| match world.downcast_mut::<W>() {
+            Some(world) => act(world),
+            None => tracing::error!("a parcel reached a host of another world; it is dropped"),
+        }))
+    }
+}
+
+/// One message on its way to another host.
+pub(crate) struct Posted<A: Actor> {
+    pub to: PostedTo<A>,
+    pub message: A::Message,
+    pub metadata: Metadata,
+    pub reply: Option<ReplyOf<A>>,
+}
+
+/// Whom it is for.
+pub(crate) enum PostedTo<A: Actor> {
+    Key(A::Key),
+    Id(ActorId),
+    Pool(crate::actor::pool::Route),
+}
+
+impl<A: Actor> Posted<A> {
+    pub fn into_envelope(self) -> (PostedTo<A>, Envelope<A>) {
+        let Self { to, message, metadata, reply } = self;
+        (to, Envelope { message, metadata, reply, route: 0 })
+    }
+}
+
+/// Which hosts a kind lives on.
+#[derive(Clone, Debug)]
+struct Placed {
+    kind: &'static str,
+    hosts: Arc<[usize]>,
+}
+
+/// What everybody knows of the hosts: their names, what they show of themselves, and where each kind lives. Made once, before
+/// the first host starts.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    placed: HashMap<TypeId, Placed>,
+    hosts: Vec<HostEntry>,
+}
+
+/// What is known of a host without asking it.
+#[derive(Clone, Debug)]
+pub struct HostEntry {
+    /// Its name: `shard-0`.
+    pub name: Arc<str>,
+    /// What drives it: `glommio` or `tokio`.
+    pub executor: &'static str,
+    /// What it handles just now.
+    pub running: Arc<Running>,
+    /// When it last had a turn, in nanoseconds of the actors' clock.
+    pub heartbeat: Arc<AtomicU64>,
+    /// What its kinds count, by name.
+    pub kinds: Vec<(&'static str, Arc<KindFigures>)>,
+}
+
+impl Registry {
+    /// A registry without hosts.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a host. Returns its number, from 0.
+    pub fn host(&mut self, name: impl Into<Arc<str>>, executor: &'static str) -> usize {
+        self.hosts.push(HostEntry {
+            name: name.into(),
+            executor,
+            running: Arc::default(),
+            heartbeat: Arc::default(),
+            kinds: Vec::new(),
+        });
+        self.hosts.len() - 1
+    }
+
+    /// Says that a kind lives on these hosts; a key of it on the one that [`Key::home`](crate::actor::key::Key::home) says.
+    ///
+    /// # Panics
+    /// Where there are none, or one is not known.
+    pub fn place<A: Actor>(&mut self, hosts: impl IntoIterator<Item = usize>) -> &mut Self {
+        let hosts: Arc<[usize]> = hosts.into_iter().collect();
+        assert!(!hosts.is_empty(), "{} lives on no host", A::KIND);
+        for &host in &*hosts {
+            self.hosts[host].kinds.push((A::KIND, Arc::default()));
+        }
+        self.placed.insert(TypeId::of::<A>(), Placed { kind: A::KIND, hosts });
+        self
+    }
+
+    /// The hosts, by number.
+    pub fn hosts(&self) -> &[HostEntry] {
+        &self.hosts
+    }
+
+    /// The hosts of a kind; none where it lives nowhere.
+    pub fn hosts_of<A: Actor>(&self) -> &[usize] {
+        self.placed.get(&TypeId::of::<A>()).map_or(&[], |placed| &placed.hosts)
+    }
+
+    /// The names of all kinds.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.placed.values().map(|placed| placed.kind)
+    }
+
+    /// The host of a key.
+    pub fn home<A: Actor>(&self, key: &A::Key) -> Option<usize> {
+        use crate::actor::key::Key as _;
+        match self.hosts_of::<A>() {
+            [] => None,
+            [only] => Some(*only),
+            hosts => Some(hosts[key.home(hosts.len())]),
+        }
+    }
+}
+
+/// How hosts reach each other.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// Every host's inbox.
+    pub mesh: Mesh<Parcel>,
+    /// What everybody knows.
+    pub registry: Arc<Registry>,
+}

@@ -1,0 +1,16 @@
+//! What the actors of one thread share.
+
+use crate::actor::{actor::Actor, core::Core, table::Table};
+
+/// Everything that lives on one thread: the tables of its actors, the [`Core`] that drives them, and whatever they share
+/// besides (sockets, settings). A handler is given all of it, itself taken out.
+pub trait World: Sized + 'static {
+    /// The runtime's part of it.
+    fn core(&mut self) -> &mut Core<Self>;
+}
+
+/// A world with a table for this kind.
+pub trait Hosts<A: Actor<World = Self>>: World {
+    /// The kind's table.
+    fn table(&mut self) -> &mut Table<A>;
+}
