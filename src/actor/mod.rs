@@ -10,6 +10,7 @@
 //! - what carries a descriptor travels in a slot reserved before, so that it can not be refused on its way.
 
 pub mod cores;
+pub mod figure;
 pub mod mesh;
 pub mod moment;
 pub mod shard;
