@@ -11,8 +11,10 @@
 
 pub mod cores;
 pub mod figure;
+pub mod histogram;
 pub mod mesh;
 pub mod moment;
+pub mod rng;
 pub mod shard;
 pub mod startup;
 pub mod worker;
