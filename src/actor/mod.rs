@@ -12,6 +12,7 @@
 pub mod cores;
 pub mod figure;
 pub mod histogram;
+pub mod kind_figures;
 pub mod mesh;
 pub mod moment;
 pub mod rng;
