@@ -10,6 +10,7 @@
 //! - what carries a descriptor travels in a slot reserved before, so that it can not be refused on its way.
 
 pub mod cores;
+pub mod dead_letters;
 pub mod figure;
 pub mod histogram;
 pub mod kind_figures;
