@@ -9,9 +9,15 @@
 //! - a panic in a handler stays in that handler: the shard goes on with its next message;
 //! - what carries a descriptor travels in a slot reserved before, so that it can not be refused on its way.
 
+pub mod breaker;
 pub mod cores;
+pub mod dead_letters;
+pub mod figure;
+pub mod histogram;
+pub mod kind_figures;
 pub mod mesh;
 pub mod moment;
+pub mod rng;
 pub mod shard;
 pub mod startup;
 pub mod worker;

@@ -1,27 +1,6 @@
 //! What a shard counts. Written by the shard alone, read by anyone at any time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A figure with one writer: no locked instruction is needed to add to it.
-#[derive(Debug, Default)]
-pub struct Figure(AtomicU64);
-
-impl Figure {
-    /// Adds. Only the owning shard may.
-    pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-    }
-
-    /// Sets. Only the owning shard may.
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    /// The value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::actor::figure::Figure;
 
 macro_rules! figures {
     ($($(#[doc = $help:literal])* $name:ident: $kind:ident $metric:literal $labels:literal;)*) => {
