@@ -25,7 +25,19 @@ struct Layer {
 const PROTOCOL: &[&str] = &["bytes", "pbjson", "prost", "serde", "serde_json", "thiserror"];
 /// Rooms are made of the protocol's messages, and are kept as it writes them.
 const DOMAIN: &[&str] = &["bytes", "pbjson", "prost", "serde", "serde_json", "thiserror", "unicode_normalization"];
-const ACTOR: &[&str] = &["core_affinity", "flume", "glommio", "libc", "thiserror", "tracing"];
+/// tokio and glommio are the two executors that it has hosts for.
+const ACTOR: &[&str] = &[
+    "core_affinity",
+    "flume",
+    "futures_util",
+    "glommio",
+    "libc",
+    "serde_json",
+    "slab",
+    "thiserror",
+    "tokio",
+    "tracing",
+];
 const NET: &[&str] =
     &["bytes", "io_uring", "libc", "mio", "polling", "serde", "socket2", "thiserror", "tracing", "tungstenite"];
 const BELOW_SERVER: &[&str] = &["protocol", "domain", "actor", "net", "store", "http"];

@@ -292,19 +292,14 @@ impl<'a, A: Actor> Context<'a, A> {
     ) {
         let id = self.id;
         self.later(move |world| {
-            let task = future.map(move |output| -> Later<A::World> {
-                Box::new(move |world| push_own::<A>(world, id, map(output)))
-            });
+            let task = future
+                .map(move |output| -> Later<A::World> { Box::new(move |world| push_own::<A>(world, id, map(output))) });
             world.core().spawn(task.boxed_local());
         });
     }
 
     /// Attaches a stream: each item comes as a message. Ends with the actor.
-    pub fn attach<S: Stream + Unpin + 'static>(
-        &mut self,
-        stream: S,
-        map: impl FnMut(S::Item) -> A::Message + 'static,
-    ) {
+    pub fn attach<S: Stream + Unpin + 'static>(&mut self, stream: S, map: impl FnMut(S::Item) -> A::Message + 'static) {
         let id = self.id;
         self.later(move |world| next_item::<A, S>(world, id, stream, Box::new(map)));
     }
@@ -431,17 +426,11 @@ impl<'a, A: Actor> Context<'a, A> {
 
 fn own_metadata<W: World>(world: &mut W, id: ActorId) -> Metadata {
     let core = world.core();
-    Metadata {
-        id: core.fresh_id(),
-        sender: Some(id),
-        created_at: core.now,
-        deadline: None,
-        priority: Priority::Data,
-    }
+    Metadata { id: core.fresh_id(), sender: Some(id), created_at: core.now, deadline: None, priority: Priority::Data }
 }
 
 /// Gives an actor what it has asked for itself.
-fn push_own<A: Actor>(world: &mut A::World, id: ActorId, message: A::Message) {
+pub(crate) fn push_own<A: Actor>(world: &mut A::World, id: ActorId, message: A::Message) {
     if Hosts::<A>::table(world).cell(id).is_some() {
         let metadata = own_metadata(world, id);
         sending::push_promised::<A>(world, id, message, metadata);

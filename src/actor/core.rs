@@ -36,9 +36,11 @@ use crate::actor::{
     rng::Rng,
     running::Running,
     sending::{self, PendingAsk},
+    supervision::Intensity,
     timers::{TimerId, Timers},
     topic::Subscription,
     tree::{self, Tree},
+    worker::Work,
     world::{Hosts, World},
 };
 
@@ -87,13 +89,16 @@ pub(crate) trait KindOps<W: World> {
     fn stop(&self, world: &mut W, id: ActorId, waiter: Option<Later<W>>);
     fn kill(&self, world: &mut W, id: ActorId, cause: Cause);
     fn decided(&self, world: &mut W, id: ActorId, goes_on: bool);
+    fn close(&self, world: &mut W);
     fn ids(&self, world: &mut W) -> Vec<ActorId>;
     fn watch(&self, world: &mut W, id: ActorId, watcher: (u16, u64)) -> bool;
     fn unwatch(&self, world: &mut W, id: ActorId, watcher: (u16, u64));
     fn len(&self, world: &mut W) -> usize;
     fn report(&self, world: &mut W) -> report::KindPart;
     fn one(&self, world: &mut W, key: &str) -> Option<serde_json::Value>;
-    fn name(&self, world: &mut W, id: ActorId) -> Option<String>;
+    /// Makes an actor that was just started a supervisor's child; false where it has failed since.
+    fn adopt(&self, world: &mut W, id: ActorId, child: usize) -> bool;
+    fn intensity(&self, world: &mut W) -> Intensity;
 }
 
 /// The operations of one kind.
@@ -136,6 +141,10 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         failing::decided::<A>(world, id, goes_on);
     }
 
+    fn close(&self, world: &mut A::World) {
+        Hosts::<A>::table(world).is_closed = true;
+    }
+
     fn ids(&self, world: &mut A::World) -> Vec<ActorId> {
         Hosts::<A>::table(world).ids().collect()
     }
@@ -166,8 +175,12 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         report::one::<A>(world, key)
     }
 
-    fn name(&self, world: &mut A::World, id: ActorId) -> Option<String> {
-        report::name::<A>(Hosts::<A>::table(world), id)
+    fn adopt(&self, world: &mut A::World, id: ActorId, child: usize) -> bool {
+        failing::adopt::<A>(world, id, child)
+    }
+
+    fn intensity(&self, world: &mut A::World) -> Intensity {
+        Hosts::<A>::table(world).settings.intensity
     }
 }
 
@@ -218,6 +231,8 @@ pub struct Core<W: World> {
     alarm: Arc<Alarm>,
     waker: Waker,
     next_sweep: Moment,
+    /// Kinds that are being ended, and who is told when nothing is left of them.
+    ending: Vec<(Vec<usize>, flume::Sender<usize>)>,
 }
 
 /// Tables are swept for idle actors so often.
@@ -257,6 +272,7 @@ impl<W: World> Core<W> {
             waker: Waker::from(alarm.clone()),
             alarm,
             next_sweep: now,
+            ending: Vec::new(),
         }
     }
 
@@ -300,7 +316,11 @@ impl<W: World> Core<W> {
 
     /// Nothing is to be done before the next message or timer.
     pub fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.later.is_empty() && self.outbox.is_empty() && !self.alarm.is_woken.load(Ordering::Acquire)
+        self.ready.is_empty()
+            && self.later.is_empty()
+            && self.outbox.is_empty()
+            && self.released().is_empty()
+            && !self.alarm.is_woken.load(Ordering::Acquire)
     }
 
     /// How long until there is something to do without a message; none where there is not.
@@ -328,7 +348,7 @@ impl<W: World> Core<W> {
     /// Counts a message that nobody will handle, and now and then logs one.
     pub(crate) fn count_dead(&mut self, kind: u16, reason: DeadReason) {
         let Some(entry) = self.kinds.get(usize::from(kind)) else { return };
-        entry.figures.count_dead(reason);
+        entry.figures.dead_letters(reason).add(1);
         if let Some(suppressed) = self.dead.should_log(kind, reason, self.now) {
             tracing::debug!(host = self.host, kind = entry.name, reason = reason.as_str(), suppressed, "dead letter");
         }
@@ -343,6 +363,14 @@ impl<W: World> Core<W> {
     /// Sends a parcel to another host at the end of the turn, in order with what else goes there.
     pub(crate) fn send_parcel(&mut self, host: u16, lane: Lane, parcel: Parcel) {
         self.outbox.send(usize::from(host), lane, parcel);
+    }
+
+    fn released(&self) -> &flume::Receiver<ActorId> {
+        &self.post.registry.hosts()[usize::from(self.host)].released.1
+    }
+
+    fn next_released(&self) -> Option<ActorId> {
+        self.released().try_recv().ok()
     }
 
     fn poll_task(&mut self) -> Option<Later<W>> {
@@ -361,16 +389,62 @@ pub fn take<W: World>(world: &mut W, parcel: Parcel) {
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
         Parcel::Watch { target, watcher, is_on } => monitor::watched_from_afar(world, target, watcher, is_on),
+        Parcel::Report(tell) => {
+            let report = report::of_host(world);
+            let _ = tell.try_send(report);
+        }
+        Parcel::One { kind, key, tell } => {
+            let report = report::find_one(world, &kind, &key);
+            let _ = tell.try_send(report);
+        }
+        Parcel::EndKinds { kinds, by_force, tell } => end_kinds(world, &kinds, by_force, tell),
         Parcel::Rest { actor, change } => {
             let ops = world.core().kinds[usize::from(actor.kind)].ops;
             ops.rest(world, actor, change);
         }
-        Parcel::Released(actor) => {
-            let ops = world.core().kinds[usize::from(actor.kind)].ops;
-            ops.released(world, actor);
-        }
     }
     run_later(world);
+}
+
+/// Ends all actors of these kinds, and lets no new ones be; by force, without their clean-up. Who asked is told when none
+/// is left, or how many went by force.
+fn end_kinds<W: World>(world: &mut W, names: &[&'static str], by_force: bool, tell: flume::Sender<usize>) {
+    let core = world.core();
+    let kinds: Vec<usize> = (0..core.kinds.len()).filter(|kind| names.contains(&core.kinds[*kind].name)).collect();
+    let mut left = 0;
+    for &kind in &kinds {
+        let ops = world.core().kinds[kind].ops;
+        ops.close(world);
+        for id in ops.ids(world) {
+            left += 1;
+            if by_force {
+                ops.kill(world, id, Cause::Forced);
+            } else {
+                ops.stop(world, id, None);
+            }
+        }
+    }
+    if by_force {
+        let _ = tell.try_send(left);
+    } else {
+        world.core().ending.push((kinds, tell));
+    }
+}
+
+/// Tells who ends kinds of which nothing is left.
+fn check_ending<W: World>(world: &mut W) {
+    for (kinds, tell) in std::mem::take(&mut world.core().ending) {
+        let mut left = 0;
+        for &kind in &kinds {
+            let ops = world.core().kinds[kind].ops;
+            left += ops.len(world);
+        }
+        if left == 0 {
+            let _ = tell.try_send(0);
+        } else {
+            world.core().ending.push((kinds, tell));
+        }
+    }
 }
 
 /// Does what handlers asked for, in order.
@@ -400,6 +474,11 @@ pub fn turn<W: World>(world: &mut W) {
         }
         run_later(world);
     }
+    while let Some(actor) = world.core().next_released() {
+        let ops = world.core().kinds[usize::from(actor.kind)].ops;
+        ops.released(world, actor);
+        run_later(world);
+    }
     tree::tick(world);
     if world.core().alarm.is_woken.swap(false, Ordering::AcqRel) {
         while let Some(act) = world.core().poll_task() {
@@ -419,9 +498,21 @@ pub fn turn<W: World>(world: &mut W) {
         let ops = world.core().kinds[usize::from(kind)].ops;
         ops.run(world, slot);
     }
+    if !world.core().ending.is_empty() {
+        check_ending(world);
+    }
     let core = world.core();
     core.running.end();
     core.outbox.flush(&core.post);
+}
+
+/// What a host is to do after a turn.
+pub fn work<W: World>(core: &Core<W>) -> Work {
+    match core.time_left() {
+        Some(Duration::ZERO) => Work::More,
+        Some(left) => Work::Rest(left),
+        None => Work::Rest(Duration::MAX),
+    }
 }
 
 /// Turns until nothing is left to do at this moment: for tests, which own the time.

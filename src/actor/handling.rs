@@ -76,7 +76,7 @@ fn next<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Envelope<A>> {
     }
     let envelope = if cell.is_restricted() { cell.mailbox.pop_control() } else { cell.mailbox.pop() }?;
     let freed = cell.mailbox.unpark(capacity).and_then(|parked| parked.metadata.sender);
-    table.figures.pending.take(1);
+    table.figures.pending.sub(1);
     if let Some(sender) = freed {
         sending::change_rest(world, sender, -1);
     }
@@ -96,12 +96,11 @@ fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>
     let table = Hosts::<A>::table(world);
     table.figures.wait.record(started.since(metadata.created_at).as_nanos() as u64);
     let mut given = None;
-    let Entered { result, reply, stashed, wish, .. } =
-        enter::<A, _>(world, id, metadata, reply, |actor, cx| {
-            let result = actor.handle(message, cx);
-            given = cx.take_answer();
-            result
-        });
+    let Entered { result, reply, stashed, wish, .. } = enter::<A, _>(world, id, metadata, reply, |actor, cx| {
+        let result = actor.handle(message, cx);
+        given = cx.take_answer();
+        result
+    });
     let outcome = match result {
         Ok(Ok(())) => Outcome::Handled,
         Ok(Err(Failure::Error(error))) => Outcome::Error(error),
@@ -150,7 +149,9 @@ fn granted<A: Actor>(world: &mut A::World, id: ActorId, wish: Wish) {
     match wish {
         Wish::GoOn => {}
         Wish::End => life::ended_itself::<A>(world, id),
-        Wish::Retire => life::retire::<A>(world, id),
+        Wish::Retire => {
+            life::retire::<A>(world, id);
+        }
     }
 }
 

@@ -58,6 +58,25 @@ impl Key for Arc<str> {
     }
 }
 
+/// The key of an actor of which each host of its kind has one: the host's place among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place(pub usize);
+
+impl Key for Place {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.0.to_string())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+
+    /// A place past the last is the last.
+    fn home(&self, hosts: usize) -> usize {
+        self.0.min(hosts.saturating_sub(1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +90,8 @@ mod tests {
         comes_back(());
         comes_back(17u64);
         comes_back("jazz".to_owned());
+        comes_back(Place(3));
+        assert_eq!(Place::parse("x"), None);
         comes_back::<Arc<str>>("jazz".into());
         assert_eq!(<()>::parse("x"), None);
         assert_eq!(u64::parse("x"), None);
@@ -82,5 +103,6 @@ mod tests {
             assert_eq!(n.home(3), n.to_string().home(3));
         }
         assert!((0..50u64).any(|n| n.home(3) == 2));
+        assert_eq!([0, 1, 2, 9].map(|n| Place(n).home(3)), [0, 1, 2, 2]);
     }
 }

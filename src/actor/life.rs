@@ -65,6 +65,10 @@ pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
 pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let Some(key) = cell.key.clone() else { return };
+    if Hosts::<A>::table(world).is_closed {
+        return finish_closed::<A>(world, id);
+    }
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let mut waiting = std::mem::take(&mut cell.mailbox);
     let first = waiting.peek().map(|envelope| &envelope.message);
     let activating = AssertUnwindSafe(|| A::activate(&mut Activating { world, key: &key, id, first }));
@@ -95,6 +99,16 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
     }
 }
 
+/// The kind has ended: what came for one of it is dead.
+fn finish_closed<A: Actor>(world: &mut A::World, id: ActorId) {
+    let Some((key, mut mailbox, extras)) = take_out::<A>(world, id) else { return };
+    Hosts::<A>::table(world).figures.pending.sub(mailbox.len() as u64);
+    for envelope in mailbox.drain() {
+        sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
+    }
+    tell_end::<A>(world, id, extras, &Cause::Stopped);
+}
+
 /// An actor's state has been loaded, or not. What comes twice, or too late, is ignored.
 pub fn loaded<A: Actor>(world: &mut A::World, id: ActorId, loaded: Result<A, A::Error>) {
     if Hosts::<A>::table(world).phase(id).is_none_or(|(phase, _)| phase != Phase::Loading) {
@@ -120,7 +134,7 @@ fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) 
     let Some(cell) = take_out::<A>(world, id) else { return };
     let (key, mut mailbox, extras) = cell;
     for envelope in mailbox.drain() {
-        Hosts::<A>::table(world).figures.pending.take(1);
+        Hosts::<A>::table(world).figures.pending.sub(1);
         if let Some(error) = &error {
             let why = Undelivered::LoadFailed(error.clone());
             sending::bury::<A>(world, key.as_ref(), envelope, &why);
@@ -174,7 +188,8 @@ pub(crate) fn aside<A: Actor>(
     id: ActorId,
     act: impl FnOnce(&mut A, &mut crate::actor::context::Context<'_, A>),
 ) -> bool {
-    let Entered { result, wish, .. } = enter::<A, ()>(world, id, no_message(world, id), None, act);
+    let metadata = no_message(world, id);
+    let Entered { result, wish, .. } = enter::<A, ()>(world, id, metadata, None, act);
     match result {
         Ok(()) => {
             crate::actor::core::run_later(world);
@@ -206,7 +221,7 @@ pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phas
     cell.since = now;
     match (was == Phase::Loading, phase == Phase::Loading) {
         (false, true) => table.figures.loading.add(1),
-        (true, false) => table.figures.loading.take(1),
+        (true, false) => table.figures.loading.sub(1),
         _ => {}
     }
 }
@@ -284,7 +299,7 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
     }
     let mut waiting = std::mem::take(&mut cell.mailbox);
     let stash = std::mem::take(&mut cell.extras().stash);
-    Hosts::<A>::table(world).figures.pending.take(waiting.len() as u64);
+    Hosts::<A>::table(world).figures.pending.sub(waiting.len() as u64);
     for envelope in stash.into_iter().chain(waiting.drain()) {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
@@ -377,7 +392,7 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
     if cause == Cause::Retired {
         table.figures.retirements.add(1);
     }
-    table.figures.pending.take(mailbox.len() as u64);
+    table.figures.pending.sub(mailbox.len() as u64);
     let stash = extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
     let left: Vec<_> = stash.into_iter().chain(mailbox.drain()).collect();
     match &key {

@@ -143,9 +143,9 @@ impl<T> Mailbox<T> {
 
     /// Takes out the data messages that satisfy this, in order.
     pub fn extract(&mut self, is: impl Fn(&T) -> bool) -> Vec<T> {
-        let (taken, kept) = std::mem::take(&mut self.data).into_iter().partition(is);
+        let (taken, kept): (VecDeque<T>, VecDeque<T>) = std::mem::take(&mut self.data).into_iter().partition(is);
         self.data = kept;
-        taken
+        taken.into()
     }
 
     /// Everything, control first, parked last.

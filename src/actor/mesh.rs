@@ -118,6 +118,11 @@ impl<M> Address<M> {
         })
     }
 
+    /// Wakes the shard where it sleeps, without a message: something else has become ready.
+    pub fn ring(&self) {
+        self.bell.ring();
+    }
+
     /// Messages waiting, over all lanes.
     pub fn depth(&self) -> usize {
         self.control.len() + self.data.len() + self.handoffs.len()

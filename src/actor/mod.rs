@@ -9,15 +9,48 @@
 //! - a panic in a handler stays in that handler: the shard goes on with its next message;
 //! - what carries a descriptor travels in a slot reserved before, so that it can not be refused on its way.
 
+pub mod actor;
 pub mod breaker;
+pub mod context;
+pub mod core;
 pub mod cores;
 pub mod dead_letters;
+pub mod deferred;
+pub mod director;
+pub mod envelope;
+mod failing;
 pub mod figure;
+pub mod handle;
+pub mod handling;
 pub mod histogram;
+pub mod key;
 pub mod kind_figures;
+pub mod life;
+pub mod mailbox;
 pub mod mesh;
 pub mod moment;
+pub mod monitor;
+mod outbox;
+pub mod parcel;
+pub mod placement;
+pub mod pool;
+pub mod remote;
+pub mod report;
 pub mod rng;
+pub mod running;
+mod sending;
 pub mod shard;
+pub mod shutdown;
+pub mod sleep;
 pub mod startup;
+pub mod supervision;
+pub mod system;
+pub mod table;
+#[cfg(test)]
+mod tests;
+pub mod timers;
+pub mod tokio_host;
+pub mod topic;
+pub mod tree;
 pub mod worker;
+pub mod world;

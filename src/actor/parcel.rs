@@ -49,6 +49,26 @@ pub enum Parcel {
         /// Who, and why.
         ended: Ended,
     },
+    /// Somebody wants to see what the host looks like.
+    Report(flume::Sender<serde_json::Value>),
+    /// Somebody wants to see one actor.
+    One {
+        /// Its kind's name.
+        kind: String,
+        /// The text of its key.
+        key: String,
+        /// Where to tell.
+        tell: flume::Sender<Option<serde_json::Value>>,
+    },
+    /// All actors of these kinds are to end, and no new ones to be.
+    EndKinds {
+        /// The kinds' names.
+        kinds: Vec<&'static str>,
+        /// Without their clean-up.
+        by_force: bool,
+        /// Told when none is left; by force, how many there were.
+        tell: flume::Sender<usize>,
+    },
     /// An actor of this host has messages before a full mailbox elsewhere: it rests, or goes on.
     Rest {
         /// Which.
@@ -56,8 +76,6 @@ pub enum Parcel {
         /// So many more, or fewer.
         change: i32,
     },
-    /// The last handle of an anonymous actor is gone.
-    Released(ActorId),
 }
 
 impl std::fmt::Debug for Parcel {
@@ -68,8 +86,10 @@ impl std::fmt::Debug for Parcel {
             Self::Published { .. } => "Published",
             Self::Watch { .. } => "Watch",
             Self::Ended { .. } => "Ended",
+            Self::Report(_) => "Report",
+            Self::One { .. } => "One",
+            Self::EndKinds { .. } => "EndKinds",
             Self::Rest { .. } => "Rest",
-            Self::Released(_) => "Released",
         })
     }
 }
@@ -132,6 +152,8 @@ pub struct HostEntry {
     pub running: Arc<Running>,
     /// When it last had a turn, in nanoseconds of the actors' clock.
     pub heartbeat: Arc<AtomicU64>,
+    /// Anonymous actors of it of which the last handle is gone. Bounded by how many there are.
+    pub(crate) released: (flume::Sender<ActorId>, flume::Receiver<ActorId>),
     /// What its kinds count, by name.
     pub kinds: Vec<(&'static str, Arc<KindFigures>)>,
 }
@@ -149,6 +171,7 @@ impl Registry {
             executor,
             running: Arc::default(),
             heartbeat: Arc::default(),
+            released: flume::unbounded(),
             kinds: Vec::new(),
         });
         self.hosts.len() - 1

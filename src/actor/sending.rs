@@ -56,18 +56,20 @@ pub(crate) fn send<A: Actor, W: World>(
     {
         let table = Hosts::<A>::table(world);
         let local = match &to {
-            To::Key(key) => match table.keys.get(key) {
-                Some(slot) => Some(*slot),
+            To::Key(key) => match table.keys.get(*key).copied() {
+                Some(slot) => Some(slot),
                 None if world.core().post.registry.home::<A>(key).is_none_or(|home| home == me) => {
                     let now = world.core().now;
                     Some(Hosts::<A>::table(world).insert(Some((*key).clone()), now).slot)
                 }
                 None => None,
             },
-            To::Id(id) if usize::from(id.host) == me => match table.cell(*id) {
-                Some(_) if id.kind == table.kind => Some(id.slot),
-                _ => return Err((TellError::Stopped(message), reply)),
-            },
+            To::Id(id) if usize::from(id.host) == me => {
+                if id.kind != table.kind || table.cell(*id).is_none() {
+                    return Err((TellError::Stopped(message), reply));
+                }
+                Some(id.slot)
+            }
             To::Pool(route) if pool_host::<A>(world.core()) == Some(me) => {
                 match pool::pick(Hosts::<A>::table(world), route) {
                     Ok(slot) => Some(slot),
@@ -208,7 +210,7 @@ pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, place: PlaceT
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cells.get_mut(slot as usize) else { return };
     let Some(envelope) = cell.mailbox.take_back(place) else { return };
-    table.figures.pending.take(1);
+    table.figures.pending.sub(1);
     let id = table.id(slot);
     let cell = &mut table.cells[slot as usize];
     if cell.phase == Phase::New && cell.mailbox.is_empty() && cell.value.is_none() {
@@ -260,10 +262,9 @@ pub(crate) fn bury<A: Actor>(world: &mut A::World, key: Option<&A::Key>, envelop
                     | DeadReason::HostFull => AskError::MailboxFull,
                     DeadReason::Expired => AskError::TimedOut,
                     DeadReason::ActorFailed | DeadReason::LoadFailed => AskError::Died,
-                    DeadReason::NoSuchActor
-                    | DeadReason::Stopped
-                    | DeadReason::HostGone
-                    | DeadReason::LateAnswer => AskError::Stopped,
+                    DeadReason::NoSuchActor | DeadReason::Stopped | DeadReason::HostGone | DeadReason::LateAnswer => {
+                        AskError::Stopped
+                    }
                 },
             };
             answer(world, reply, Err(error));

@@ -5,7 +5,6 @@
 //! it at the preempt boundary, and glommio can park with runnable tasks; the heartbeat bounds what either costs.
 
 use std::{
-    any::Any,
     future::{Future, poll_fn},
     os::fd::{AsRawFd, RawFd},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -21,6 +20,7 @@ use glommio::{
 };
 
 use crate::actor::{
+    handling::describe,
     mesh::Inbox,
     worker::{Work, Worker},
 };
@@ -29,7 +29,7 @@ use crate::actor::{
 pub const HEARTBEAT: Duration = Duration::from_millis(10);
 
 /// Messages taken from the inbox in one turn, so that a flood of them does not starve the sockets.
-const INBOX_BATCH: usize = 512;
+pub(crate) const INBOX_BATCH: usize = 512;
 
 /// A shard's thread. Dropping it lets the shard run on.
 pub struct ShardThread(ExecutorJoinHandle<()>);
@@ -71,7 +71,7 @@ impl AsRawFd for Watched {
 }
 
 async fn run<W: Worker>(mut worker: W, inbox: Inbox<W::Message>) {
-    let readiness = PollableFd::new(Watched(worker.readiness())).expect("the executor runs this");
+    let readiness = worker.readiness().map(|set| PollableFd::new(Watched(set)).expect("the executor runs this"));
     let mut watch = PollState::new();
     loop {
         let mut taken = 0;
@@ -89,7 +89,7 @@ async fn run<W: Worker>(mut worker: W, inbox: Inbox<W::Message>) {
         match work {
             Work::Rest(rest) if taken < INBOX_BATCH => {
                 if inbox.fall_asleep() {
-                    wait(&inbox, &readiness, &mut watch, rest.min(HEARTBEAT)).await;
+                    wait(&inbox, readiness.as_ref(), &mut watch, rest.min(HEARTBEAT)).await;
                 }
                 inbox.wake_up();
             }
@@ -99,11 +99,12 @@ async fn run<W: Worker>(mut worker: W, inbox: Inbox<W::Message>) {
 }
 
 /// Waits for readiness, the bell, or the time, whichever is first.
-async fn wait<M>(inbox: &Inbox<M>, readiness: &PollableFd<Watched>, watch: &mut PollState, rest: Duration) {
+async fn wait<M>(inbox: &Inbox<M>, readiness: Option<&PollableFd<Watched>>, watch: &mut PollState, rest: Duration) {
     let mut bell = pin!(inbox.rung());
     let mut timer = Timer::new(rest);
     poll_fn(|cx| {
-        if readiness.poll_readable(cx, watch).is_ready() || bell.as_mut().poll(cx).is_ready() {
+        let is_readable = readiness.is_some_and(|set| set.poll_readable(cx, watch).is_ready());
+        if is_readable || bell.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         pin!(&mut timer).poll(cx).map(|_| ())
@@ -112,7 +113,7 @@ async fn wait<M>(inbox: &Inbox<M>, readiness: &PollableFd<Watched>, watch: &mut 
 }
 
 /// Runs one call; a panic in it is reported and goes no further.
-fn contain<W: Worker, T>(worker: &mut W, call: impl FnOnce(&mut W) -> T) -> Option<T> {
+pub(crate) fn contain<W: Worker, T>(worker: &mut W, call: impl FnOnce(&mut W) -> T) -> Option<T> {
     // The worker's own state is meant to be seen after a panic: it decides first and commits last.
     match catch_unwind(AssertUnwindSafe(|| call(worker))) {
         Ok(result) => Some(result),
@@ -121,12 +122,4 @@ fn contain<W: Worker, T>(worker: &mut W, call: impl FnOnce(&mut W) -> T) -> Opti
             None
         }
     }
-}
-
-fn describe(cause: &(dyn Any + Send)) -> String {
-    cause
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| cause.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
 }

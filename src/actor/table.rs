@@ -185,6 +185,8 @@ pub struct Table<A: Actor> {
     /// The members of the pool, by their number.
     pub(crate) pool: Vec<u32>,
     pub(crate) pool_cursor: usize,
+    /// No actor of it is made any more.
+    pub(crate) is_closed: bool,
 }
 
 impl<A: Actor> Default for Table<A> {
@@ -207,6 +209,7 @@ impl<A: Actor> Table<A> {
             next_generation: 0,
             pool: Vec::new(),
             pool_cursor: 0,
+            is_closed: false,
         }
     }
 
@@ -297,9 +300,8 @@ impl<A: Actor> Table<A> {
 
     /// Whether a [`call`](crate::actor::handling::call) would go straight through: it runs, and nothing waits before it.
     pub fn is_free(&self, id: ActorId) -> bool {
-        self.cell(id).is_some_and(|cell| {
-            cell.phase == Phase::Running && cell.value.is_some() && cell.mailbox.is_empty()
-        })
+        self.cell(id)
+            .is_some_and(|cell| cell.phase == Phase::Running && cell.value.is_some() && cell.mailbox.is_empty())
     }
 
     pub(crate) fn cell(&self, id: ActorId) -> Option<&Cell<A>> {

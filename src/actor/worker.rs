@@ -28,8 +28,10 @@ pub trait Worker: 'static {
     /// A call panicked; what it was about is known to the worker alone.
     fn panicked(&mut self, cause: &str);
 
-    /// The descriptor whose readability ends a rest: the worker's readiness set.
-    fn readiness(&self) -> RawFd;
+    /// The descriptor whose readability ends a rest: the worker's readiness set, where it has one.
+    fn readiness(&self) -> Option<RawFd> {
+        None
+    }
 
     /// The shard may end: nothing is left to do.
     fn is_finished(&self) -> bool;

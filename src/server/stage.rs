@@ -284,8 +284,8 @@ impl Worker for Stage {
         tracing::error!(shard = self.number, cause, "a handler panicked; the shard goes on");
     }
 
-    fn readiness(&self) -> RawFd {
-        self.readiness.as_raw_fd()
+    fn readiness(&self) -> Option<RawFd> {
+        Some(self.readiness.as_raw_fd())
     }
 
     fn is_finished(&self) -> bool {

@@ -1,0 +1,84 @@
+//! A world for actors that share nothing but their thread.
+
+use std::{any::Any, any::TypeId, collections::HashMap};
+
+use crate::actor::{
+    actor::{Actor, KindSettings},
+    core::{self, Core},
+    moment::ActorClock,
+    parcel::{Parcel, Post},
+    table::Table,
+    worker::{Work, Worker},
+    world::{Hosts, World},
+};
+
+/// A world with a table for whichever kinds are added to it.
+///
+/// A world of one's own, with a field for each table, saves the look-up and can hold what its actors share.
+pub struct System {
+    core: Core<Self>,
+    tables: HashMap<TypeId, Box<dyn Any>>,
+    is_over: bool,
+}
+
+impl System {
+    /// A world without kinds, for a host of this number.
+    pub fn new(host: usize, post: Post, clock: ActorClock, seed: u64) -> Self {
+        Self { core: Core::new(host, post, clock, seed), tables: HashMap::new(), is_over: false }
+    }
+
+    /// Adds a kind.
+    ///
+    /// # Panics
+    /// Where it has been added before.
+    pub fn add<A: Actor<World = Self>>(&mut self, settings: KindSettings) -> &mut Self {
+        let mut table = Table::<A>::new(settings);
+        self.core.register(&mut table, settings);
+        self.tables.insert(TypeId::of::<A>(), Box::new(table));
+        self
+    }
+}
+
+impl System {
+    /// Has its host end, when this turn is over.
+    pub fn end(&mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Worker for System {
+    type Message = Parcel;
+
+    fn handle(&mut self, parcel: Parcel) {
+        core::take(self, parcel);
+    }
+
+    fn turn(&mut self) -> Work {
+        core::turn(self);
+        core::work(&self.core)
+    }
+
+    fn panicked(&mut self, cause: &str) {
+        // Handlers are contained one by one: this is the runtime's own fault, or that of an `undelivered`.
+        tracing::error!(host = self.core.host(), cause, "something panicked beside a handler; the host goes on");
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_over
+    }
+}
+
+impl World for System {
+    fn core(&mut self) -> &mut Core<Self> {
+        &mut self.core
+    }
+}
+
+impl<A: Actor<World = Self>> Hosts<A> for System {
+    /// # Panics
+    /// Where the kind was never [added](System::add).
+    fn table(&mut self) -> &mut Table<A> {
+        let table = self.tables.get_mut(&TypeId::of::<A>()).and_then(|table| table.downcast_mut());
+        table.unwrap_or_else(|| panic!("the kind {} was not added to this host", A::KIND))
+    }
+}

@@ -1,0 +1,4 @@
+//! The runtime as a whole, in virtual time: hosts are turned by hand on one thread.
+
+mod basics;
+mod kit;
