@@ -33,15 +33,6 @@ pub enum Pushed<T> {
     Refused(T),
 }
 
-/// Which end a message was put at, to take it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlaceTaken {
-    /// The end of a lane.
-    Lane(Priority),
-    /// The end of those beside the mailbox.
-    Beside,
-}
-
 /// A mailbox. Empty it owns no memory but itself.
 #[derive(Debug)]
 pub struct Mailbox<T> {
@@ -102,13 +93,14 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Takes out the message that was put in last at that place: its sender failed, and what it sent is not to be.
-    pub fn take_back(&mut self, place: PlaceTaken) -> Option<T> {
-        match place {
-            PlaceTaken::Lane(Priority::Control) => self.control.pop_back(),
-            PlaceTaken::Lane(Priority::Data) => self.data.pop_back(),
-            PlaceTaken::Beside => self.parked.pop_back(),
+    /// Takes out the message that satisfies this, the last where there are several: its sender failed, and what it sent is
+    /// not to be. Says too whether it waited beside the mailbox. Looks at every message, from the back.
+    pub fn take_back(&mut self, is: impl Fn(&T) -> bool) -> Option<(T, bool)> {
+        let take = |lane: &mut VecDeque<T>| lane.iter().rposition(&is).and_then(|place| lane.remove(place));
+        if let Some(message) = take(&mut self.parked) {
+            return Some((message, true));
         }
+        Some((take(&mut self.data).or_else(|| take(&mut self.control))?, false))
     }
 
     /// The next message: control before data.
@@ -252,13 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_last_can_be_taken_back() {
+    fn a_message_can_be_taken_back_from_wherever_it_waits() {
         let (mut mailbox, _) = filled(Overflow::BackPressure);
         mailbox.push(Control, 9, 1, Overflow::Refuse);
-        assert_eq!(mailbox.take_back(PlaceTaken::Beside), Some(3));
-        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Data)), Some(2));
-        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Control)), Some(9));
-        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1]);
+        mailbox.push_promised(Data, 5);
+        assert_eq!(mailbox.take_back(|n| *n == 3), Some((3, true)));
+        assert_eq!(mailbox.take_back(|n| *n == 2), Some((2, false)));
+        assert_eq!(mailbox.take_back(|n| *n == 9), Some((9, false)));
+        assert_eq!(mailbox.take_back(|n| *n == 9), None);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1, 5]);
     }
 
     #[test]

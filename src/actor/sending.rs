@@ -7,7 +7,7 @@ use crate::actor::{
     core::{Core, Timed, Undo},
     envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyOf, ReplyTo, TellError},
     kind_figures::DeadReason,
-    mailbox::{Overflow, PlaceTaken, Pushed},
+    mailbox::{Overflow, Pushed},
     mesh::Lane,
     moment::Moment,
     parcel::{Parcel, Posted, PostedTo},
@@ -101,7 +101,7 @@ pub(crate) fn send<A: Actor, W: World>(
     match core.outbox.post::<A>(host, Posted { to, message, metadata, reply }) {
         Ok(batch) => {
             if core.nesting > 0 {
-                core.undo.push(Undo::Posted { batch });
+                core.undo.push(Undo::Posted { batch, message: metadata.id });
             }
             Ok(())
         }
@@ -140,13 +140,14 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
     let table = Hosts::<A>::table(world);
     let (capacity, mut overflow) = (table.settings.mailbox, table.settings.overflow);
     let (kind, priority, sender) = (table.kind, envelope.metadata.priority, envelope.metadata.sender);
+    let message = envelope.metadata.id;
     if overflow == Overflow::BackPressure && sender.is_none() {
         // Who has no mailbox can not rest before one.
         overflow = Overflow::Refuse;
     }
     let cell = &mut table.cells[slot as usize];
     let pushed = cell.mailbox.push(priority, envelope, capacity, overflow);
-    let place = match pushed {
+    match pushed {
         Pushed::Refused(envelope) => {
             table.figures.rejected.add(1);
             return Err((TellError::Full(envelope.message), envelope.reply));
@@ -159,24 +160,19 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
         Pushed::DroppedOldest(envelope) => {
             let key = cell.key.clone();
             bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::DroppedOldest));
-            PlaceTaken::Lane(priority)
         }
-        Pushed::Taken => {
-            table.figures.pending.add(1);
-            PlaceTaken::Lane(priority)
-        }
+        Pushed::Taken => table.figures.pending.add(1),
         Pushed::Parked => {
             table.figures.pending.add(1);
             if let Some(sender) = sender {
                 change_rest(world, sender, 1);
             }
-            PlaceTaken::Beside
         }
-    };
+    }
     enqueue::<A>(world, slot);
     let core = world.core();
     if core.nesting > 0 {
-        core.undo.push(Undo::Told { kind, slot, place });
+        core.undo.push(Undo::Told { kind, slot, message });
     }
     Ok(())
 }
@@ -206,10 +202,14 @@ pub(crate) fn enqueue<A: Actor>(world: &mut A::World, slot: u32) {
 }
 
 /// Takes back what a handler has told somebody before it failed.
-pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, place: PlaceTaken) {
+pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, message: u64) {
     let table = Hosts::<A>::table(world);
+    let capacity = table.settings.mailbox;
     let Some(cell) = table.cells.get_mut(slot as usize) else { return };
-    let Some(envelope) = cell.mailbox.take_back(place) else { return };
+    let Some((envelope, was_beside)) = cell.mailbox.take_back(|told| told.metadata.id == message) else { return };
+    // Its place goes to who waits beside the mailbox: nothing else would move them in where nothing else waits.
+    let freed = if was_beside { Some(&envelope) } else { cell.mailbox.unpark(capacity) };
+    let freed = freed.and_then(|envelope| envelope.metadata.sender);
     table.figures.pending.sub(1);
     let id = table.id(slot);
     let cell = &mut table.cells[slot as usize];
@@ -217,9 +217,7 @@ pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, place: PlaceT
         // It was named for the first time.
         table.remove(id);
     }
-    if place == PlaceTaken::Beside
-        && let Some(sender) = envelope.metadata.sender
-    {
+    if let Some(sender) = freed {
         change_rest(world, sender, -1);
     }
 }
