@@ -128,16 +128,19 @@ impl<T> Mailbox<T> {
         self.data.back()
     }
 
-    /// Whether a parked message satisfies this.
-    pub fn has_parked(&self, is: impl Fn(&T) -> bool) -> bool {
-        self.parked.iter().any(is)
+    /// What waits beside the mailbox, in order.
+    pub fn parked(&self) -> impl Iterator<Item = &T> {
+        self.parked.iter()
     }
 
-    /// Takes out the data messages that satisfy this, in order.
-    pub fn extract(&mut self, is: impl Fn(&T) -> bool) -> Vec<T> {
-        let (taken, kept): (VecDeque<T>, VecDeque<T>) = std::mem::take(&mut self.data).into_iter().partition(is);
-        self.data = kept;
-        taken.into()
+    /// Takes out the data messages that satisfy this, in order: those that were taken, then those that were parked.
+    pub fn extract(&mut self, is: impl Fn(&T) -> bool) -> (Vec<T>, Vec<T>) {
+        let extract = |lane: &mut VecDeque<T>| {
+            let (taken, kept): (VecDeque<T>, VecDeque<T>) = std::mem::take(lane).into_iter().partition(&is);
+            *lane = kept;
+            taken.into()
+        };
+        (extract(&mut self.data), extract(&mut self.parked))
     }
 
     /// Everything, control first, parked last.
@@ -224,7 +227,7 @@ mod tests {
     fn back_pressure_keeps_messages_beside_in_order_until_there_is_a_place() {
         let (mut mailbox, last) = filled(Overflow::BackPressure);
         assert_eq!(last, Pushed::Parked);
-        assert!(mailbox.has_parked(|n| *n == 3));
+        assert_eq!(mailbox.parked().collect::<Vec<_>>(), [&3]);
         assert_eq!(mailbox.unpark(2), None, "still full");
         assert_eq!(mailbox.pop(), Some(1));
         assert_eq!(mailbox.push(Data, 4, 2, Overflow::BackPressure), Pushed::Parked, "not before 3");
@@ -270,8 +273,11 @@ mod tests {
         for n in 0..6 {
             mailbox.push(Data, n, 9, Overflow::Refuse);
         }
-        assert_eq!(mailbox.extract(|n| n % 2 == 1), [1, 3, 5]);
-        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4]);
+        for n in 6..9 {
+            mailbox.push(Data, n, 6, Overflow::BackPressure);
+        }
+        assert_eq!(mailbox.extract(|n| n % 2 == 1), (vec![1, 3, 5], vec![7]));
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::actor::{
     core::{Core, Timed, Undo},
     envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyOf, ReplyTo, TellError},
     kind_figures::DeadReason,
-    mailbox::{Overflow, Pushed},
+    mailbox::{Mailbox, Overflow, Pushed},
     mesh::Lane,
     moment::Moment,
     parcel::{Parcel, Posted, PostedTo},
@@ -141,8 +141,9 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
     let (capacity, mut overflow) = (table.settings.mailbox, table.settings.overflow);
     let (kind, priority, sender) = (table.kind, envelope.metadata.priority, envelope.metadata.sender);
     let message = envelope.metadata.id;
-    if overflow == Overflow::BackPressure && sender.is_none() {
-        // Who has no mailbox can not rest before one.
+    let is_own = |sender: ActorId| sender.host == table.host && sender.kind == kind && sender.slot == slot;
+    if overflow == Overflow::BackPressure && sender.is_none_or(is_own) {
+        // Who has no mailbox can not rest before one, and who rests before its own would do so for ever.
         overflow = Overflow::Refuse;
     }
     let cell = &mut table.cells[slot as usize];
@@ -204,20 +205,47 @@ pub(crate) fn enqueue<A: Actor>(world: &mut A::World, slot: u32) {
 /// Takes back what a handler has told somebody before it failed.
 pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, message: u64) {
     let table = Hosts::<A>::table(world);
-    let capacity = table.settings.mailbox;
     let Some(cell) = table.cells.get_mut(slot as usize) else { return };
     let Some((envelope, was_beside)) = cell.mailbox.take_back(|told| told.metadata.id == message) else { return };
-    // Its place goes to who waits beside the mailbox: nothing else would move them in where nothing else waits.
-    let freed = if was_beside { Some(&envelope) } else { cell.mailbox.unpark(capacity) };
-    let freed = freed.and_then(|envelope| envelope.metadata.sender);
     table.figures.pending.sub(1);
     let id = table.id(slot);
     let cell = &mut table.cells[slot as usize];
     if cell.phase == Phase::New && cell.mailbox.is_empty() && cell.value.is_none() {
         // It was named for the first time.
         table.remove(id);
+        return;
     }
-    if let Some(sender) = freed {
+    if was_beside {
+        if let Some(sender) = envelope.metadata.sender {
+            change_rest(world, sender, -1);
+        }
+    } else {
+        let_in::<A>(world, slot);
+    }
+}
+
+/// Moves what waits beside a mailbox into it, as far as there is room; its senders go on. Where messages have gone otherwise than
+/// by being handled: nothing else would move it in if nothing else is left.
+pub(crate) fn let_in<A: Actor>(world: &mut A::World, slot: u32) {
+    loop {
+        let table = Hosts::<A>::table(world);
+        let capacity = table.settings.mailbox;
+        let Some(parked) = table.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.unpark(capacity)) else { return };
+        if let Some(sender) = parked.metadata.sender {
+            change_rest(world, sender, -1);
+        }
+    }
+}
+
+/// Takes everything out of a mailbox whose actor is no more, in order. Those that rest before it go on.
+pub(crate) fn empty<A: Actor>(world: &mut A::World, mut mailbox: Mailbox<Envelope<A>>) -> Vec<Envelope<A>> {
+    go_on::<A>(world, mailbox.parked());
+    mailbox.drain().collect()
+}
+
+/// The senders of messages that were parked, and are so no more, go on.
+pub(crate) fn go_on<'a, A: Actor>(world: &mut A::World, parked: impl Iterator<Item = &'a Envelope<A>>) {
+    for sender in parked.filter_map(|envelope| envelope.metadata.sender) {
         change_rest(world, sender, -1);
     }
 }
