@@ -3,7 +3,7 @@
 //! Whatever a handler sends, schedules, answers or asks for through its context takes place when it returns, and not at all
 //! where it panics.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, thread, time::Duration};
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
@@ -12,6 +12,7 @@ use crate::actor::{
     core::{Later, Timed, Undo},
     deferred::{self, Owed, Settled},
     envelope::{ActorId, Answer, Metadata, Priority, ReplyOf, TellError},
+    failing,
     handle::Handle,
     handling,
     life::{self, SpawnError},
@@ -307,8 +308,9 @@ impl<'a, A: Actor> Context<'a, A> {
     ) {
         let id = self.id;
         self.later(move |world| {
-            let task = future
-                .map(move |output| -> Later<A::World> { Box::new(move |world| push_own::<A>(world, id, map(output))) });
+            let task = AssertUnwindSafe(future).catch_unwind().map(move |output| -> Later<A::World> {
+                Box::new(move |world| push_made::<A, _>(world, id, output, map))
+            });
             world.core().spawn(task.boxed_local());
         });
     }
@@ -323,7 +325,7 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn watch(&mut self, target: ActorId, map: impl FnOnce(Ended) -> A::Message + 'static) -> WatchId {
         let (me, watch) = (self.id, self.world.core().fresh_id());
         self.later(move |world| {
-            let notify = move |world: &mut A::World, ended: Ended| push_own::<A>(world, me, map(ended));
+            let notify = move |world: &mut A::World, ended: Ended| push_made::<A, _>(world, me, Ok(ended), map);
             let Some(cell) = Hosts::<A>::table(world).cell_mut(me) else { return };
             cell.extras().watching.push(watch);
             let core = world.core();
@@ -452,6 +454,20 @@ pub(crate) fn push_own<A: Actor>(world: &mut A::World, id: ActorId, message: A::
     }
 }
 
+/// Gives an actor the message that it makes of something, where that came to be and making it does not panic.
+fn push_made<A: Actor, T>(
+    world: &mut A::World,
+    id: ActorId,
+    of: thread::Result<T>,
+    make: impl FnOnce(T) -> A::Message,
+) {
+    let of = of.map_err(|cause| handling::describe(&*cause));
+    match of.and_then(|of| failing::contained(|| make(of))) {
+        Ok(message) => push_own::<A>(world, id, message),
+        Err(cause) => failing::failed_beside::<A>(world, id, cause),
+    }
+}
+
 /// Keeps a timer with its actor, to end with it.
 fn note_timer<A: Actor>(world: &mut A::World, id: ActorId, timer: TimerId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else {
@@ -481,7 +497,10 @@ fn every<A: Actor>(
         return;
     }
     let act = move |world: &mut A::World| {
-        push_own::<A>(world, id, make());
+        match failing::contained(&mut make) {
+            Ok(message) => push_own::<A>(world, id, message),
+            Err(cause) => return failing::failed_beside::<A>(world, id, cause),
+        }
         let now = world.core().now;
         // What was missed is not made up for.
         let next = if at + interval > now { at + interval } else { now + interval };
@@ -500,12 +519,18 @@ fn next_item<A: Actor, S: Stream + Unpin + 'static>(
     if Hosts::<A>::table(world).cell(id).is_none() {
         return;
     }
-    let task = stream.into_future().map(move |(item, stream)| -> Later<A::World> {
-        Box::new(move |world| {
-            if let Some(item) = item {
-                push_own::<A>(world, id, map(item));
-                next_item::<A, S>(world, id, stream, map);
-            }
+    let next = AssertUnwindSafe(stream.into_future()).catch_unwind();
+    let task = next.map(move |next| -> Later<A::World> {
+        Box::new(move |world| match next {
+            Ok((Some(item), stream)) => match failing::contained(|| map(item)) {
+                Ok(message) => {
+                    push_own::<A>(world, id, message);
+                    next_item::<A, S>(world, id, stream, map);
+                }
+                Err(cause) => failing::failed_beside::<A>(world, id, cause),
+            },
+            Ok((None, _)) => {}
+            Err(cause) => failing::failed_beside::<A>(world, id, handling::describe(&*cause)),
         })
     });
     world.core().spawn(task.boxed_local());

@@ -457,7 +457,9 @@ pub(crate) fn run_later<W: World>(world: &mut W) {
         let mut acts = std::mem::take(&mut core.committed);
         acts.append(&mut core.later);
         for act in acts {
-            act(world);
+            if let Err(cause) = failing::contained(|| act(world)) {
+                tracing::error!(host = world.core().host, cause, "something that an actor had put off panicked");
+            }
         }
     }
 }

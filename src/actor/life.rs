@@ -1,6 +1,6 @@
 //! How actors come and go: activation with loading, retirement, stopping, and what becomes of the messages meanwhile.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 
@@ -9,7 +9,7 @@ use crate::actor::{
     context::{Activating, Wish},
     core::{Later, Timed},
     deferred,
-    envelope::{ActorId, Envelope, Metadata, Priority},
+    envelope::{ActorId, AskError, Envelope, Metadata, Priority},
     failing, handle,
     handle::Handle,
     handling::{self, CallError, Entered, enter},
@@ -71,8 +71,7 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let mut waiting = std::mem::take(&mut cell.mailbox);
     let first = waiting.peek().map(|envelope| &envelope.message);
-    let activating = AssertUnwindSafe(|| A::activate(&mut Activating { world, key: &key, id, first }));
-    let activation = catch_unwind(activating);
+    let activation = failing::contained(|| A::activate(&mut Activating { world, key: &key, id, first }));
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     // What activating itself has sent comes behind.
     let own = std::mem::take(&mut cell.mailbox);
@@ -97,7 +96,7 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
         }
         Ok(Activation::Absent) => nobody::<A>(world, id, None),
         Ok(Activation::Refused(error)) => nobody::<A>(world, id, Some(error)),
-        Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
+        Err(cause) => not_loaded::<A>(world, id, &cause),
     }
 }
 
@@ -143,13 +142,21 @@ fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) 
             continue;
         }
         let Some(key) = &key else { continue };
-        match A::intercept(world, key, envelope) {
-            Intercepted::Taken => {}
-            Intercepted::Deliver(envelope) => match Hosts::<A>::table(world).find(key) {
+        let (kind, reply) = (Hosts::<A>::table(world).kind, envelope.reply.clone());
+        match failing::contained(|| A::intercept(world, key, envelope)) {
+            Err(cause) => {
+                tracing::error!(kind = A::KIND, cause, "an interceptor panicked, and its message is lost");
+                world.core().count_dead(kind, DeadReason::NoSuchActor);
+                if let Some(reply) = reply {
+                    sending::answer(world, reply, Err(AskError::Stopped));
+                }
+            }
+            Ok(Intercepted::Taken) => {}
+            Ok(Intercepted::Deliver(envelope)) => match Hosts::<A>::table(world).find(key) {
                 Some(found) => redeliver::<A>(world, key, found, envelope),
                 None => sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor)),
             },
-            Intercepted::Pass(envelope) => {
+            Ok(Intercepted::Pass(envelope)) => {
                 sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor));
             }
         }
@@ -267,7 +274,7 @@ pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) {
         // Asking it is its own code.
         let may = |world: &mut A::World| Hosts::<A>::table(world).get(id).is_some_and(A::may_retire);
         let is_child = Hosts::<A>::table(world).cell(id).is_some_and(|cell| cell.child().is_some());
-        if !is_child && catch_unwind(AssertUnwindSafe(|| may(world))).unwrap_or(true) {
+        if !is_child && failing::contained(|| may(world)).unwrap_or(true) {
             begin_ending::<A>(world, id, true);
         } else {
             Hosts::<A>::table(world).note_idle(id.slot, now);
@@ -380,7 +387,7 @@ fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> 
     }
     // Dropping it is its own code.
     let value = cell.value.take();
-    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+    if failing::contained(|| drop(value)).is_err() {
         tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
     }
     Some((cell.key, cell.mailbox, cell.extras))

@@ -7,7 +7,9 @@ use std::{
 
 use crate::actor::{
     actor::Actor,
+    core::Later,
     envelope::{ActorId, Metadata, Priority, TellError},
+    failing,
     mesh::Lane,
     parcel::Parcel,
     sending::{self, To},
@@ -23,8 +25,17 @@ pub trait Topic: 'static {
 /// An actor that has subscribed.
 pub(crate) struct Subscription<W> {
     actor: ActorId,
-    /// Gives it an event; false where it is no more.
-    notify: Box<dyn FnMut(&mut W, &dyn Any) -> bool>,
+    /// Gives it an event.
+    notify: Box<dyn FnMut(&mut W, &dyn Any) -> Notified<W>>,
+}
+
+/// What became of giving a subscriber an event.
+enum Notified<W> {
+    Told,
+    /// It is no more.
+    Gone,
+    /// It panicked at making a message of it. What is to be done about that when all have been told.
+    Failed(Later<W>),
 }
 
 /// Subscribes an actor; a second subscription replaces its first.
@@ -36,9 +47,15 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
     unsubscribe::<T, A::World>(world, actor);
     let notify = Box::new(move |world: &mut A::World, event: &dyn Any| {
         if Hosts::<A>::table(world).cell(actor).is_none() {
-            return false;
+            return Notified::Gone;
         }
         if let Some(event) = event.downcast_ref::<T::Event>() {
+            let message = match failing::contained(|| map(event)) {
+                Ok(message) => message,
+                Err(cause) => {
+                    return Notified::Failed(Box::new(move |world| failing::failed_beside::<A>(world, actor, cause)));
+                }
+            };
             let core = world.core();
             let metadata = Metadata {
                 id: core.fresh_id(),
@@ -47,14 +64,14 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
                 deadline: None,
                 priority: Priority::Data,
             };
-            let told = sending::send::<A, _>(world, To::Id(actor), map(event), metadata, None);
+            let told = sending::send::<A, _>(world, To::Id(actor), message, metadata, None);
             if let Err((TellError::Full(message), reply)) = told {
                 let envelope = crate::actor::envelope::Envelope { message, metadata, reply, route: 0 };
                 let why = crate::actor::actor::Undelivered::For(crate::actor::kind_figures::DeadReason::MailboxFull);
                 sending::bury::<A>(world, None, envelope, &why);
             }
         }
-        true
+        Notified::Told
     });
     world.core().topics.entry(TypeId::of::<T>()).or_default().push(Subscription { actor, notify });
 }
@@ -81,8 +98,19 @@ pub fn publish<T: Topic, W: World>(world: &mut W, event: T::Event) {
 /// Gives an event to who has subscribed here.
 pub(crate) fn published<W: World>(world: &mut W, topic: TypeId, event: &dyn Any) {
     let Some(mut subscriptions) = world.core().topics.remove(&topic) else { return };
-    subscriptions.retain_mut(|subscription| (subscription.notify)(world, event));
+    let mut failed = Vec::new();
+    subscriptions.retain_mut(|subscription| match (subscription.notify)(world, event) {
+        Notified::Told => true,
+        Notified::Gone => false,
+        Notified::Failed(act) => {
+            failed.push(act);
+            true
+        }
+    });
     if !subscriptions.is_empty() {
         world.core().topics.insert(topic, subscriptions);
+    }
+    for act in failed {
+        act(world);
     }
 }

@@ -1,5 +1,6 @@
 //! Where several things happen at once: each of these was wrong once.
 
+mod panics;
 mod pressure;
 mod undoing;
 
