@@ -37,7 +37,7 @@ use crate::actor::{
     sending::{self, PendingAsk},
     supervision::Intensity,
     timers::{TimerId, Timers},
-    topic::Subscription,
+    topic::Subscribers,
     tree::{self, Tree},
     worker::Work,
     world::{Hosts, World},
@@ -216,7 +216,7 @@ pub struct Core<W: World> {
     pub(crate) asks: HashMap<u64, PendingAsk<W>>,
     pub(crate) deferred: HashMap<u64, Deferred<W>>,
     pub(crate) watches: HashMap<u64, (ActorId, WatchAction<W>)>,
-    pub(crate) topics: HashMap<TypeId, Vec<Subscription<W>>>,
+    pub(crate) topics: HashMap<TypeId, Subscribers<W>>,
     pub(crate) undo: Vec<Undo>,
     pub(crate) later: Vec<Later<W>>,
     /// The same of handlers that were called by others and have returned: it is done whatever becomes of their callers.

@@ -6,7 +6,7 @@ use crate::actor::{
     actor::{Actor, Recovery},
     envelope::ActorId,
     handling::describe,
-    life,
+    life::{self, Going},
     monitor::Cause,
     sending::enqueue,
     supervision::Verdict,
@@ -78,13 +78,16 @@ pub(crate) fn failed_beside<A: Actor>(world: &mut A::World, id: ActorId, cause: 
     tracing::error!(kind = A::KIND, %id, cause, "something of an actor panicked, and is dropped");
 }
 
-/// Its value is not to be used again. What it had scheduled goes with it.
+/// Its value is not to be used again. What it had set going goes with it, and what it had put aside is for the fresh one.
 fn drop_value<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let value = cell.value.take();
-    let timers = cell.extras.as_mut().map(|extras| std::mem::take(&mut extras.timers)).unwrap_or_default();
-    for timer in timers {
-        world.core().timers.cancel(timer);
+    if let Some(extras) = &mut cell.extras {
+        let (stash, going) = (std::mem::take(&mut extras.stash), Going::take(extras));
+        let count = stash.len() as u64;
+        cell.mailbox.put_back(stash.into_iter());
+        Hosts::<A>::table(world).figures.pending.add(count);
+        going.end(world, id);
     }
     crate::actor::deferred::settle_all(world, id, true);
     if contained(|| drop(value)).is_err() {

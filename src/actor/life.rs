@@ -1,8 +1,8 @@
 //! How actors come and go: activation with loading, retirement, stopping, and what becomes of the messages meanwhile.
 
-use std::panic::AssertUnwindSafe;
+use std::any::TypeId;
 
-use futures_util::FutureExt as _;
+use futures_util::future::AbortHandle;
 
 use crate::actor::{
     actor::{Activation, Actor, Farewell, Intercepted, Undelivered},
@@ -16,8 +16,10 @@ use crate::actor::{
     kind_figures::DeadReason,
     monitor::{self, Cause, Ended},
     sending::{self, enqueue},
-    table::Phase,
-    tree,
+    table::{Extras, Phase},
+    task,
+    timers::TimerId,
+    topic, tree,
     world::{Hosts, World},
 };
 
@@ -86,13 +88,10 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
             set_phase::<A>(world, id, Phase::Loading);
             let limit = Hosts::<A>::table(world).settings.load_limit;
             set_life_timer::<A>(world, id, limit);
-            let task = AssertUnwindSafe(future).catch_unwind().map(move |loaded| -> Later<A::World> {
-                Box::new(move |world| match loaded {
-                    Ok(loaded) => self::loaded::<A>(world, id, loaded),
-                    Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
-                })
+            task::run::<A, _>(world, id, future, move |world, loaded| match loaded {
+                Ok(loaded) => self::loaded::<A>(world, id, loaded),
+                Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
             });
-            world.core().spawn(task.boxed_local());
         }
         Ok(Activation::Absent) => nobody::<A>(world, id, None),
         Ok(Activation::Refused(error)) => nobody::<A>(world, id, Some(error)),
@@ -366,24 +365,50 @@ pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires:
     }
 }
 
-type TakenOut<A> = (
-    Option<<A as Actor>::Key>,
-    crate::actor::mailbox::Mailbox<Envelope<A>>,
-    Option<Box<crate::actor::table::Extras<A>>>,
-);
+type TakenOut<A> = (Option<<A as Actor>::Key>, crate::actor::mailbox::Mailbox<Envelope<A>>, Option<Box<Extras<A>>>);
 
-/// Takes an actor out of its table, with what it had set going.
+/// What an actor's value has set going, which ends with it.
+pub(crate) struct Going {
+    timers: Vec<TimerId>,
+    tasks: Vec<(u64, AbortHandle)>,
+    watching: Vec<u64>,
+    topics: Vec<TypeId>,
+}
+
+impl Going {
+    pub(crate) fn take<A: Actor>(extras: &mut Extras<A>) -> Self {
+        Self {
+            timers: std::mem::take(&mut extras.timers),
+            tasks: std::mem::take(&mut extras.tasks),
+            watching: std::mem::take(&mut extras.watching),
+            topics: std::mem::take(&mut extras.topics),
+        }
+    }
+
+    pub(crate) fn end<W: World>(self, world: &mut W, id: ActorId) {
+        for timer in self.timers {
+            world.core().timers.cancel(timer);
+        }
+        for (_, task) in self.tasks {
+            task.abort();
+        }
+        for watch in self.watching {
+            monitor::unwatch(world, watch);
+        }
+        for topic in self.topics {
+            topic::forget(world.core(), topic, id);
+        }
+    }
+}
+
+/// Takes an actor out of its table, and ends what it had set going.
 fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> {
     set_phase::<A>(world, id, Phase::Down);
     clear_life_timer::<A>(world, id);
     let mut cell = Hosts::<A>::table(world).remove(id)?;
     if let Some(extras) = &mut cell.extras {
-        for timer in std::mem::take(&mut extras.timers) {
-            world.core().timers.cancel(timer);
-        }
-        for watch in std::mem::take(&mut extras.watching) {
-            monitor::unwatch(world, watch);
-        }
+        let going = Going::take(extras);
+        going.end(world, id);
     }
     // Dropping it is its own code.
     let value = cell.value.take();
@@ -431,12 +456,7 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
 }
 
 /// Tells who watches or waits, and the supervisor.
-fn tell_end<A: Actor>(
-    world: &mut A::World,
-    id: ActorId,
-    extras: Option<Box<crate::actor::table::Extras<A>>>,
-    cause: &Cause,
-) {
+fn tell_end<A: Actor>(world: &mut A::World, id: ActorId, extras: Option<Box<Extras<A>>>, cause: &Cause) {
     let Some(extras) = extras else { return };
     for watcher in extras.watchers {
         monitor::tell(world, watcher, Ended { actor: Some(id), cause: cause.clone() });

@@ -2,12 +2,13 @@
 
 use std::{
     any::{Any, TypeId},
+    collections::BTreeMap,
     sync::Arc,
 };
 
 use crate::actor::{
     actor::Actor,
-    core::Later,
+    core::{Core, Later},
     envelope::{ActorId, Metadata, Priority, TellError},
     failing,
     mesh::Lane,
@@ -22,15 +23,11 @@ pub trait Topic: 'static {
     type Event: Send + Sync + 'static;
 }
 
-/// An actor that has subscribed.
-pub(crate) struct Subscription<W> {
-    actor: ActorId,
-    /// Gives it an event.
-    notify: Box<dyn FnMut(&mut W, &dyn Any) -> Notified<W>>,
-}
+/// Who has subscribed to a topic, each with what gives it an event.
+pub(crate) type Subscribers<W> = BTreeMap<ActorId, Box<dyn FnMut(&mut W, &dyn Any) -> Notified<W>>>;
 
 /// What became of giving a subscriber an event.
-enum Notified<W> {
+pub(crate) enum Notified<W> {
     Told,
     /// It is no more.
     Gone,
@@ -44,7 +41,11 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
     actor: ActorId,
     mut map: impl FnMut(&T::Event) -> A::Message + 'static,
 ) {
-    unsubscribe::<T, A::World>(world, actor);
+    let topic = TypeId::of::<T>();
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(actor) else { return };
+    if !cell.extras().topics.contains(&topic) {
+        cell.extras().topics.push(topic);
+    }
     let notify = Box::new(move |world: &mut A::World, event: &dyn Any| {
         if Hosts::<A>::table(world).cell(actor).is_none() {
             return Notified::Gone;
@@ -73,13 +74,25 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
         }
         Notified::Told
     });
-    world.core().topics.entry(TypeId::of::<T>()).or_default().push(Subscription { actor, notify });
+    world.core().topics.entry(topic).or_default().insert(actor, Box::new(notify));
 }
 
 /// Ends an actor's subscription.
-pub(crate) fn unsubscribe<T: Topic, W: World>(world: &mut W, actor: ActorId) {
-    if let Some(subscriptions) = world.core().topics.get_mut(&TypeId::of::<T>()) {
-        subscriptions.retain(|subscription| subscription.actor != actor);
+pub(crate) fn unsubscribe<T: Topic, A: Actor>(world: &mut A::World, actor: ActorId) {
+    let topic = TypeId::of::<T>();
+    if let Some(cell) = Hosts::<A>::table(world).cell_mut(actor) {
+        cell.extras().topics.retain(|known| *known != topic);
+    }
+    forget(world.core(), topic, actor);
+}
+
+/// An actor's subscription is over.
+pub(crate) fn forget<W: World>(core: &mut Core<W>, topic: TypeId, actor: ActorId) {
+    if let Some(subscribers) = core.topics.get_mut(&topic) {
+        subscribers.remove(&actor);
+        if subscribers.is_empty() {
+            core.topics.remove(&topic);
+        }
     }
 }
 
@@ -97,9 +110,9 @@ pub fn publish<T: Topic, W: World>(world: &mut W, event: T::Event) {
 
 /// Gives an event to who has subscribed here.
 pub(crate) fn published<W: World>(world: &mut W, topic: TypeId, event: &dyn Any) {
-    let Some(mut subscriptions) = world.core().topics.remove(&topic) else { return };
+    let Some(mut subscribers) = world.core().topics.remove(&topic) else { return };
     let mut failed = Vec::new();
-    subscriptions.retain_mut(|subscription| match (subscription.notify)(world, event) {
+    subscribers.retain(|_, notify| match notify(world, event) {
         Notified::Told => true,
         Notified::Gone => false,
         Notified::Failed(act) => {
@@ -107,8 +120,11 @@ pub(crate) fn published<W: World>(world: &mut W, topic: TypeId, event: &dyn Any)
             true
         }
     });
-    if !subscriptions.is_empty() {
-        world.core().topics.insert(topic, subscriptions);
+    let topics = &mut world.core().topics;
+    // Who has subscribed meanwhile has done so later.
+    subscribers.extend(topics.remove(&topic).unwrap_or_default());
+    if !subscribers.is_empty() {
+        topics.insert(topic, subscribers);
     }
     for act in failed {
         act(world);

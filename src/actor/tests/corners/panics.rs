@@ -1,7 +1,7 @@
 //! What panics beside a handler harms nobody else.
 
 use super::*;
-use crate::actor::{envelope::AskError, topic::Topic};
+use crate::actor::{actor::Recovery, envelope::AskError, topic::Topic};
 
 struct News;
 
@@ -43,7 +43,8 @@ fn a_panic_in_something_put_off_holds_up_nothing_else() {
 
 #[test]
 fn a_subscriber_that_panics_at_an_event_is_the_only_one_to_miss_it() {
-    let mut house = house([lasting(); 3]);
+    // In place: a fresh value would have to subscribe again.
+    let mut house = house([KindSettings { recovery: Recovery::InPlace, ..lasting() }; 3]);
     let first = spawn::<0>(&mut house, "first");
     let last = spawn::<1>(&mut house, "last");
     has::<0>(&mut house, first, |cx| {
