@@ -416,8 +416,9 @@ fn end_kinds<W: World>(world: &mut W, names: &[&'static str], by_force: bool, te
     let kinds: Vec<usize> = (0..core.kinds.len()).filter(|kind| names.contains(&core.kinds[*kind].name)).collect();
     let mut left = 0;
     for &kind in &kinds {
-        let ops = world.core().kinds[kind].ops;
+        let (name, ops) = (world.core().kinds[kind].name, world.core().kinds[kind].ops);
         ops.close(world);
+        tree::kind_ends(world, name);
         for id in ops.ids(world) {
             left += 1;
             if by_force {

@@ -106,6 +106,14 @@ pub struct Envelope<A: Actor> {
     pub(crate) reply: Option<ReplyOf<A>>,
     /// The hash of its key in a pool; 0 outside of one.
     pub(crate) route: u64,
+    /// It is for this very actor, which has asked for it: an answer, what it has scheduled, what its futures gave.
+    pub(crate) is_promised: bool,
+}
+
+impl<A: Actor> Envelope<A> {
+    pub(crate) fn new(message: A::Message, metadata: Metadata, reply: Option<ReplyOf<A>>) -> Self {
+        Self { message, metadata, reply, route: 0, is_promised: false }
+    }
 }
 
 impl<A: Actor> fmt::Debug for Envelope<A> {

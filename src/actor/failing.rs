@@ -107,6 +107,7 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
             enqueue::<A>(world, id.slot);
             let now = world.core().now;
             Hosts::<A>::table(world).note_idle(id.slot, now);
+            life::end_released::<A>(world, id);
         }
     } else {
         life::set_phase::<A>(world, id, Phase::New);

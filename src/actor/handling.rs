@@ -58,11 +58,8 @@ pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else { return };
     if cell.phase == Phase::Running && cell.mailbox.is_empty() {
-        let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
         table.note_idle(slot, now);
-        if is_released {
-            life::begin_ending::<A>(world, id, false);
-        }
+        life::end_released::<A>(world, id);
     }
 }
 
@@ -91,7 +88,7 @@ enum Outcome<E> {
 }
 
 fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>) {
-    let Envelope { message, metadata, reply, route } = envelope;
+    let Envelope { message, metadata, reply, route, is_promised } = envelope;
     let started = world.core().now;
     let table = Hosts::<A>::table(world);
     table.figures.wait.record(started.since(metadata.created_at).as_nanos() as u64);
@@ -112,7 +109,7 @@ fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>
     match outcome {
         Outcome::Handled => {
             if let Some(message) = stashed {
-                stash::<A>(world, id, Envelope { message, metadata, reply, route });
+                stash::<A>(world, id, Envelope { message, metadata, reply, route, is_promised });
             } else if let Some(reply) = reply {
                 sending::answer(world, reply, given.unwrap_or(Err(AskError::Unanswered)));
             }

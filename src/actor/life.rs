@@ -32,6 +32,9 @@ pub enum SpawnError {
     /// That key lives on another host.
     #[error("that key lives on another host")]
     NotHere,
+    /// The kind is being ended, or has been.
+    #[error("actors of that kind are made no more")]
+    Closed,
 }
 
 /// Makes an actor of this host.
@@ -47,6 +50,9 @@ pub fn spawn<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<Ac
 pub fn spawn_here<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<ActorId, SpawnError> {
     let now = world.core().now;
     let table = Hosts::<A>::table(world);
+    if table.is_closed {
+        return Err(SpawnError::Closed);
+    }
     if let Some(id) = table.find(&key) {
         return Err(SpawnError::Exists(id));
     }
@@ -166,7 +172,7 @@ fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) 
 fn redeliver<A: Actor>(world: &mut A::World, key: &A::Key, to: ActorId, envelope: Envelope<A>) {
     let metadata = envelope.metadata;
     if let Err((error, reply)) = sending::push::<A>(world, to.slot, envelope) {
-        let envelope = Envelope { message: error.into_message(), metadata, reply, route: 0 };
+        let envelope = Envelope::new(error.into_message(), metadata, reply);
         sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::MailboxFull));
     }
 }
@@ -332,10 +338,16 @@ pub(crate) fn ended_itself<A: Actor>(world: &mut A::World, id: ActorId) {
 /// Nobody has a handle of an anonymous actor any more: it ends when it has handled what waits.
 pub(crate) fn released<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
-    if cell.phase == Phase::Running && cell.mailbox.is_empty() {
+    cell.extras().is_released = true;
+    end_released::<A>(world, id);
+}
+
+/// Ends an actor of which nobody has a handle any more, where it has nothing left to do.
+pub(crate) fn end_released<A: Actor>(world: &mut A::World, id: ActorId) {
+    let Some(cell) = Hosts::<A>::table(world).cell(id) else { return };
+    let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
+    if is_released && cell.phase == Phase::Running && cell.mailbox.is_empty() {
         begin_ending::<A>(world, id, false);
-    } else {
-        cell.extras().is_released = true;
     }
 }
 
@@ -430,7 +442,10 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
     table.figures.pending.sub(mailbox.len() as u64);
     let stash = extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
     let waiting = sending::empty::<A>(world, mailbox);
-    let left: Vec<_> = stash.into_iter().chain(waiting).collect();
+    // What it was promised is for nobody else: not for its next activation, and not a reason for one.
+    let (promised, left): (Vec<_>, Vec<_>) =
+        stash.into_iter().chain(waiting).partition(|envelope| envelope.is_promised);
+    let reason = if died { DeadReason::ActorFailed } else { DeadReason::Stopped };
     match &key {
         Some(key) if !died && !left.is_empty() => {
             let now = world.core().now;
@@ -446,11 +461,13 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
             enqueue::<A>(world, next.slot);
         }
         _ => {
-            let reason = if died { DeadReason::ActorFailed } else { DeadReason::Stopped };
             for envelope in left {
                 sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(reason));
             }
         }
+    }
+    for envelope in promised {
+        sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(reason));
     }
     tell_end::<A>(world, id, extras, &cause);
 }

@@ -122,7 +122,7 @@ pub(crate) enum PostedTo<A: Actor> {
 impl<A: Actor> Posted<A> {
     pub fn into_envelope(self) -> (PostedTo<A>, Envelope<A>) {
         let Self { to, message, metadata, reply } = self;
-        (to, Envelope { message, metadata, reply, route: 0 })
+        (to, Envelope::new(message, metadata, reply))
     }
 }
 

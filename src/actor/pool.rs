@@ -106,14 +106,15 @@ pub fn grow<A: Actor>(world: &mut A::World, actor: A) -> ActorId {
     id
 }
 
-/// Lets go of the last member; what waits for it goes to the others, by key in order. The waiter is told when it has ended.
+/// Lets go of the last member; what waits for it goes to the others, by key in order, except answers and what it has scheduled,
+/// which are for nobody else. The waiter is told when it has ended.
 ///
 /// False where there is none.
 pub fn shrink<A: Actor>(world: &mut A::World, waiter: Option<Later<A::World>>) -> bool {
     let table = Hosts::<A>::table(world);
     let Some(slot) = table.pool.pop() else { return false };
     let id = table.id(slot);
-    let (taken, parked) = table.cells[slot as usize].mailbox.extract(|_| true);
+    let (taken, parked) = table.cells[slot as usize].mailbox.extract(|envelope| !envelope.is_promised);
     sending::go_on::<A>(world, parked.iter());
     for envelope in taken.into_iter().chain(parked) {
         let route = if envelope.route == 0 { Route::LeastLoaded } else { Route::Key(envelope.route) };

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::actor::{
     actor::Actor,
     context::SendOptions,
-    envelope::{ActorId, Answer, AskError, Metadata, Priority, ReplyTo, TellError},
+    envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyTo, TellError},
     life::{self, SpawnError},
     mesh::{Lane, SendError},
     moment::ActorClock,
@@ -199,12 +199,7 @@ impl Remote {
                         deadline: Some(deadline),
                         priority: Priority::Data,
                     };
-                    let envelope = crate::actor::envelope::Envelope {
-                        message: make(&key),
-                        metadata,
-                        reply: Some(ReplyTo::Outside(reply)),
-                        route: 0,
-                    };
+                    let envelope = Envelope::new(make(&key), metadata, Some(ReplyTo::Outside(reply)));
                     if let Err((_, Some(ReplyTo::Outside(reply)))) = sending::push::<A>(world, slot, envelope) {
                         let _ = reply.try_send(Err(AskError::MailboxFull));
                     }

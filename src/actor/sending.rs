@@ -84,7 +84,7 @@ pub(crate) fn send<A: Actor, W: World>(
         };
         if let Some(slot) = local {
             let route = if let To::Pool(route) = &to { route.hash() } else { 0 };
-            return push::<A>(world, slot, Envelope { message, metadata, reply, route });
+            return push::<A>(world, slot, Envelope { route, ..Envelope::new(message, metadata, reply) });
         }
     }
     let core = world.core();
@@ -130,7 +130,7 @@ pub(crate) fn arrive<A: Actor>(world: &mut A::World, posted: Posted<A>) {
             TellError::Full(_) => DeadReason::MailboxFull,
             TellError::Stopped(_) | TellError::NoSuchMember { .. } => DeadReason::NoSuchActor,
         };
-        let envelope = Envelope { message: error.into_message(), metadata, reply, route: 0 };
+        let envelope = Envelope::new(error.into_message(), metadata, reply);
         let key = if let PostedTo::Key(key) = &to { Some(key) } else { None };
         bury::<A>(world, key, envelope, &Undelivered::For(reason));
     }
@@ -181,7 +181,7 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
 
 /// Puts a message before an actor that has asked for it, by an ask, a timer or a future: its place was promised.
 pub(crate) fn push_promised<A: Actor>(world: &mut A::World, id: ActorId, message: A::Message, metadata: Metadata) {
-    let envelope = Envelope { message, metadata, reply: None, route: 0 };
+    let envelope = Envelope { is_promised: true, ..Envelope::new(message, metadata, None) };
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else {
         return bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::Stopped));

@@ -349,11 +349,13 @@ impl<A: Actor> Table<A> {
         Some(cell)
     }
 
-    /// Notes that an actor has nothing to do, so that it is looked at when its idle time is over.
+    /// Notes that an actor has nothing to do, so that it is looked at when its idle time is over. Not of one without a key: it
+    /// could not come again, and lives as long as somebody has a handle of it, or its pool wants it.
     pub(crate) fn note_idle(&mut self, slot: u32, now: Moment) {
         if self.settings.idle_time.is_some()
             && let Some(cell) = self.cells.get_mut(slot as usize)
             && !cell.is_listed_idle
+            && cell.key.is_some()
         {
             cell.is_listed_idle = true;
             self.idle.push_back((slot, cell.generation, now));

@@ -420,6 +420,19 @@ pub(crate) fn child_ended<W: World>(world: &mut W, child: usize, cause: &Cause) 
     tell(world, node, |machine, now, draw, out| machine.ended(&child, ended, now, draw, out));
 }
 
+/// A kind ends: those of it that are children by name are stopped, and their supervisors do not start them again.
+pub(crate) fn kind_ends<W: World>(world: &mut W, name: &str) {
+    for child in 0..world.core().tree.children.len() {
+        let Child { node, what, .. } = &world.core().tree.children[child];
+        if matches!(what, What::Actor { kind, .. } if *kind == name) {
+            let node = *node;
+            tell(world, node, |machine, now, _, out| {
+                machine.terminate_child(&child, now, out);
+            });
+        }
+    }
+}
+
 fn is_to_run<W: World>(world: &mut W, child: usize) -> bool {
     let tree = &world.core().tree;
     let node = &tree.nodes[tree.children[child].node];
