@@ -11,7 +11,6 @@ use crate::actor::{
     core::{Core, Later},
     envelope::{ActorId, Envelope, Metadata, Priority, TellError},
     failing,
-    mesh::Lane,
     parcel::Parcel,
     sending::{self, To},
     world::{Hosts, World},
@@ -96,14 +95,15 @@ pub(crate) fn forget<W: World>(core: &mut Core<W>, topic: TypeId, actor: ActorId
     }
 }
 
-/// Publishes an event: here at once, elsewhere with the end of the turn.
+/// Publishes an event: here at once, elsewhere with the end of the turn. To a host that takes nothing in, and for which much
+/// waits, it is not sent; that is counted.
 pub fn publish<T: Topic, W: World>(world: &mut W, event: T::Event) {
     let event: Arc<dyn Any + Send + Sync> = Arc::new(event);
     let core = world.core();
     let (me, hosts) = (core.host, core.post.mesh.len() as u16);
     for host in (0..hosts).filter(|host| *host != me) {
         let parcel = Parcel::Published { topic: TypeId::of::<T>(), event: event.clone() };
-        core.send_parcel(host, Lane::Data, parcel);
+        core.outbox.send_event(usize::from(host), parcel);
     }
     published(world, TypeId::of::<T>(), &*event);
 }
