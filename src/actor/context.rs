@@ -29,6 +29,11 @@ use crate::actor::{
     world::{Hosts, World},
 };
 
+/// No schedule is closer: one without an interval would never let its turn end.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+/// A stream whose actor's mailbox is full is read again after this.
+const STREAM_RETRY: Duration = Duration::from_millis(1);
+
 /// How a message is sent, where not as usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendOptions {
@@ -234,10 +239,11 @@ impl<'a, A: Actor> Context<'a, A> {
         self.answer = Some(Ok(reply));
     }
 
-    /// Keeps the place of reply of the message at hand, to answer later; none where nobody waits.
+    /// Keeps the place of reply of the message at hand, to answer later; none where nobody waits. It is kept until the ask's
+    /// deadline: what is answered later reaches nobody.
     pub fn owe(&mut self) -> Option<Owed> {
         let reply = self.reply.take()?;
-        let owed = deferred::keep(self.world, self.id, reply);
+        let owed = deferred::keep(self.world, self.id, reply, self.metadata.deadline);
         self.world.core().undo.push(Undo::Deferred(owed.0));
         Some(owed)
     }
@@ -280,9 +286,10 @@ impl<'a, A: Actor> Context<'a, A> {
         self.set(at, Box::new(move |world| push_own::<A>(world, id, message)))
     }
 
-    /// Sends itself a message at an interval, first after one. A host that was held up sends it once for what it missed.
+    /// Sends itself a message at an interval of at least a millisecond, first after one. A host that was held up sends it once for
+    /// what it missed.
     pub fn schedule_every(&mut self, interval: Duration, make: impl FnMut() -> A::Message + 'static) {
-        let id = self.id;
+        let (id, interval) = (self.id, interval.max(SHORTEST_INTERVAL));
         let at = self.now() + interval;
         self.later(move |world| every::<A>(world, id, at, interval, Box::new(make)));
     }
@@ -315,7 +322,8 @@ impl<'a, A: Actor> Context<'a, A> {
         });
     }
 
-    /// Attaches a stream: each item comes as a message. It ends with the actor's value, as [`spawn`](Self::spawn)'s do.
+    /// Attaches a stream: each item comes as a message. It ends with the actor's value, as [`spawn`](Self::spawn)'s do. While
+    /// the mailbox is full it is not read.
     pub fn attach<S: Stream + Unpin + 'static>(&mut self, stream: S, map: impl FnMut(S::Item) -> A::Message + 'static) {
         let id = self.id;
         self.later(move |world| next_item::<A, S>(world, id, stream, Box::new(map)));
@@ -525,13 +533,32 @@ fn next_item<A: Actor, S: Stream + Unpin + 'static>(
         Ok((Some(item), stream)) => match failing::contained(|| map(item)) {
             Ok(message) => {
                 push_own::<A>(world, id, message);
-                next_item::<A, S>(world, id, stream, map);
+                when_there_is_room::<A, S>(world, id, stream, map);
             }
             Err(cause) => failing::failed_beside::<A>(world, id, cause),
         },
         Ok((None, _)) => {}
         Err(cause) => failing::failed_beside::<A>(world, id, handling::describe(&*cause)),
     });
+}
+
+/// Goes on with a stream, at once or when the mailbox has been emptied a little: what it has for the actor may have no end.
+fn when_there_is_room<A: Actor, S: Stream + Unpin + 'static>(
+    world: &mut A::World,
+    id: ActorId,
+    stream: S,
+    map: Box<dyn FnMut(S::Item) -> A::Message>,
+) {
+    let table = Hosts::<A>::table(world);
+    let capacity = table.settings.mailbox;
+    let Some(cell) = table.cell(id) else { return };
+    if cell.mailbox.len() < capacity {
+        return next_item::<A, S>(world, id, stream, map);
+    }
+    let act = move |world: &mut A::World| when_there_is_room::<A, S>(world, id, stream, map);
+    let core = world.core();
+    let timer = core.timers.set(core.now + STREAM_RETRY, Timed::Act(Box::new(act)));
+    note_timer::<A>(world, id, timer);
 }
 
 /// What [`Actor::activate`] is given.

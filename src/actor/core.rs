@@ -45,6 +45,9 @@ use crate::actor::{
 
 /// Actors that one turn runs at most, each for a batch of its messages.
 const RUNS_PER_TURN: usize = 1024;
+/// After so long a turn begins nothing more: what comes from outside, timers and sockets wait no longer behind actors that always
+/// have something to do. The message at hand is handled to its end.
+const TURN_LIMIT: Duration = Duration::from_millis(2);
 
 /// Something to do with the world when the handler that asked for it has succeeded.
 pub(crate) type Later<W> = Box<dyn FnOnce(&mut W)>;
@@ -80,7 +83,8 @@ pub(crate) enum Undo {
 /// What the runtime does with the actors of a kind without knowing their type.
 pub(crate) trait KindOps<W: World> {
     fn run(&self, world: &mut W, slot: u32);
-    fn retire_idle(&self, world: &mut W);
+    /// False where the turn's time was over before all had been looked at.
+    fn retire_idle(&self, world: &mut W) -> bool;
     fn life_timer(&self, world: &mut W, id: ActorId);
     fn take_back(&self, world: &mut W, slot: u32, message: u64);
     fn rest(&self, world: &mut W, id: ActorId, change: i32);
@@ -108,8 +112,8 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         handling::run::<A>(world, slot);
     }
 
-    fn retire_idle(&self, world: &mut A::World) {
-        life::retire_idle::<A>(world);
+    fn retire_idle(&self, world: &mut A::World) -> bool {
+        life::retire_idle::<A>(world)
     }
 
     fn life_timer(&self, world: &mut A::World, id: ActorId) {
@@ -227,6 +231,8 @@ pub struct Core<W: World> {
     pub(crate) dead: DeadLetters,
     pub(crate) running: Arc<Running>,
     pub(crate) nesting: usize,
+    /// When this turn is to be over.
+    turn_until: Moment,
     next_id: u64,
     tasks: FuturesUnordered<Task<W>>,
     alarm: Arc<Alarm>,
@@ -269,6 +275,7 @@ impl<W: World> Core<W> {
             dead: DeadLetters::default(),
             running,
             nesting: 0,
+            turn_until: now,
             next_id: (host as u64) << 48,
             tasks: FuturesUnordered::new(),
             waker: Waker::from(alarm.clone()),
@@ -278,7 +285,13 @@ impl<W: World> Core<W> {
         }
     }
 
-    /// Registers a kind: gives its table its number, its settings, and its place among the figures that the registry has.
+    /// The turn has taken as long as it may.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.now >= self.turn_until
+    }
+
+    /// Registers a kind: gives its table its number, its settings, and its place among the figures that the registry has. A
+    /// mailbox or a batch of none counts as one of one.
     ///
     /// # Panics
     /// Where the kind is registered already.
@@ -290,7 +303,7 @@ impl<W: World> Core<W> {
         let figures = figures.unwrap_or_default();
         table.kind = self.kinds.len() as u16;
         table.host = self.host;
-        table.settings = settings;
+        table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };
         table.figures = figures.clone();
         self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
     }
@@ -323,6 +336,7 @@ impl<W: World> Core<W> {
             && self.committed.is_empty()
             && self.outbox.is_empty()
             && self.released().is_empty()
+            && self.now < self.next_sweep
             && !self.alarm.is_woken.load(Ordering::Acquire)
     }
 
@@ -386,6 +400,8 @@ impl<W: World> Core<W> {
 
 /// Takes in one parcel of the host's inbox.
 pub fn take<W: World>(world: &mut W, parcel: Parcel) {
+    // The last turn may be long ago.
+    world.core().tell_time();
     match parcel {
         Parcel::Do(act) => act(world),
         Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
@@ -469,6 +485,7 @@ pub(crate) fn run_later<W: World>(world: &mut W) {
 pub fn turn<W: World>(world: &mut W) {
     let core = world.core();
     let now = core.tell_time();
+    core.turn_until = now + TURN_LIMIT;
     let beat = &core.post.registry.hosts()[usize::from(core.host)].heartbeat;
     beat.store(now.as_ns(), Ordering::Relaxed);
     run_later(world);
@@ -496,16 +513,22 @@ pub fn turn<W: World>(world: &mut W) {
         }
     }
     if now >= world.core().next_sweep {
-        world.core().next_sweep = now + SWEEP_EVERY;
+        let mut is_through = true;
         for kind in 0..world.core().kinds.len() {
             let ops = world.core().kinds[kind].ops;
-            ops.retire_idle(world);
+            is_through &= ops.retire_idle(world);
         }
+        // Where many retire at once, the next turn goes on with it.
+        let core = world.core();
+        core.next_sweep = if is_through { core.now + SWEEP_EVERY } else { core.now };
     }
     for _ in 0..RUNS_PER_TURN {
         let Some((kind, slot)) = world.core().ready.pop_front() else { break };
         let ops = world.core().kinds[usize::from(kind)].ops;
         ops.run(world, slot);
+        if world.core().is_turn_over() {
+            break;
+        }
     }
     if !world.core().ending.is_empty() {
         check_ending(world);

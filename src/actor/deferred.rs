@@ -3,8 +3,11 @@
 use std::any::Any;
 
 use crate::actor::{
+    core::Timed,
     envelope::{ActorId, Answer, AskError, ReplyTo},
+    moment::Moment,
     sending,
+    timers::TimerId,
     world::World,
 };
 
@@ -22,6 +25,8 @@ pub(crate) enum Settled<'a> {
     Died,
     /// The actor has ended.
     Stopped,
+    /// Nobody waits any more.
+    TimedOut,
 }
 
 /// A place of reply that is kept.
@@ -30,17 +35,24 @@ pub(crate) struct Deferred<W> {
     pub actor: ActorId,
     /// Tells who waits.
     pub settle: Box<dyn FnOnce(&mut W, Settled<'_>)>,
+    /// Forgets it when its asker waits no longer.
+    timer: Option<TimerId>,
 }
 
-/// Keeps a place of reply.
-pub(crate) fn keep<W: World, R, E>(world: &mut W, actor: ActorId, reply: ReplyTo<R, E>) -> Owed
+/// Keeps a place of reply, for as long as its asker waits.
+pub(crate) fn keep<W: World, R, E>(
+    world: &mut W,
+    actor: ActorId,
+    reply: ReplyTo<R, E>,
+    deadline: Option<Moment>,
+) -> Owed
 where
     R: Send + 'static,
     E: Send + 'static,
 {
     let core = world.core();
     let id = core.fresh_id();
-    let settle = Box::new(move |world: &mut W, settled: Settled<'_>| {
+    let settled = Box::new(move |world: &mut W, settled: Settled<'_>| {
         let answer: Answer<R, E> = match settled {
             Settled::Answer(answer) => {
                 let answer = answer.downcast_mut::<Option<Answer<R, E>>>().and_then(Option::take);
@@ -48,16 +60,25 @@ where
             }
             Settled::Died => Err(AskError::Died),
             Settled::Stopped => Err(AskError::Stopped),
+            // An actor's ask has ended by its own timer.
+            Settled::TimedOut if matches!(reply, ReplyTo::Ask { .. }) => return,
+            Settled::TimedOut => Err(AskError::TimedOut),
         };
         sending::answer(world, reply, answer);
     });
-    core.deferred.insert(id, Deferred { actor, settle });
+    let forget = move |world: &mut W| settle(world, id, Settled::TimedOut);
+    let timer = deadline.map(|at| core.timers.set(at, Timed::Act(Box::new(forget))));
+    core.deferred.insert(id, Deferred { actor, settle: settled, timer });
     Owed(id)
 }
 
 /// Gives an owed reply; what is owed no more is left.
 pub(crate) fn settle<W: World>(world: &mut W, id: u64, settled: Settled<'_>) {
-    if let Some(deferred) = world.core().deferred.remove(&id) {
+    let core = world.core();
+    if let Some(deferred) = core.deferred.remove(&id) {
+        if let Some(timer) = deferred.timer {
+            core.timers.cancel(timer);
+        }
         (deferred.settle)(world, settled);
     }
 }

@@ -52,6 +52,9 @@ pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
         } else {
             handle_one::<A>(world, id, envelope);
         }
+        if world.core().is_turn_over() {
+            break;
+        }
     }
     sending::enqueue::<A>(world, slot);
     let now = world.core().now;

@@ -270,12 +270,15 @@ pub(crate) fn life_timer<A: Actor>(world: &mut A::World, id: ActorId) {
     }
 }
 
-/// Looks for actors whose idle time is over.
-pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) {
-    let Some(idle_time) = Hosts::<A>::table(world).settings.idle_time else { return };
+/// Looks for actors whose idle time is over, for as long as the turn may take. False where there may be more.
+pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) -> bool {
+    let Some(idle_time) = Hosts::<A>::table(world).settings.idle_time else { return true };
     let now = world.core().now;
     for _ in 0..Hosts::<A>::table(world).idle.len() {
-        let Some(id) = Hosts::<A>::table(world).pop_idle(idle_time, now) else { return };
+        if world.core().is_turn_over() {
+            return false;
+        }
+        let Some(id) = Hosts::<A>::table(world).pop_idle(idle_time, now) else { return true };
         // Asking it is its own code.
         let may = |world: &mut A::World| Hosts::<A>::table(world).get(id).is_some_and(A::may_retire);
         let is_child = Hosts::<A>::table(world).cell(id).is_some_and(|cell| cell.child().is_some());
@@ -285,6 +288,7 @@ pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) {
             Hosts::<A>::table(world).note_idle(id.slot, now);
         }
     }
+    true
 }
 
 /// Has an actor retire. Ignored where messages wait for it, or it is not at rest.

@@ -1,6 +1,7 @@
 //! Where several things happen at once: each of these was wrong once.
 
 mod bounds;
+mod hosts;
 mod lives;
 mod panics;
 mod pressure;
