@@ -385,6 +385,10 @@ impl<W: World> Core<W> {
 pub fn take<W: World>(world: &mut W, parcel: Parcel) {
     match parcel {
         Parcel::Do(act) => act(world),
+        // For worlds that know what it is; they take it before it comes here.
+        Parcel::Handed(_) => {
+            tracing::error!(host = world.core().host, "something was handed to a world that takes nothing")
+        }
         Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),

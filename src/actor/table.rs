@@ -304,6 +304,11 @@ impl<A: Actor> Table<A> {
             .is_some_and(|cell| cell.phase == Phase::Running && cell.value.is_some() && cell.mailbox.is_empty())
     }
 
+    /// Whether an actor handles messages: it has begun, does not rest after a failure, and does not end.
+    pub fn is_running(&self, id: ActorId) -> bool {
+        self.cell(id).is_some_and(|cell| cell.phase == Phase::Running)
+    }
+
     pub(crate) fn cell(&self, id: ActorId) -> Option<&Cell<A>> {
         self.cells.get(id.slot as usize).filter(|cell| cell.generation == id.generation)
     }
