@@ -365,6 +365,16 @@ impl<W: World> Core<W> {
         self.outbox.send(usize::from(host), lane, parcel);
     }
 
+    /// Reserves a place for something to be handed to another host; none where all are taken.
+    pub fn reserve(&self, host: usize) -> Option<crate::actor::mesh::Slot<Parcel>> {
+        self.post.mesh.shard(host).try_reserve()
+    }
+
+    /// Sends a parcel to another host, after what was sent there before.
+    pub fn send_to(&mut self, host: usize, lane: Lane, parcel: Parcel) {
+        self.send_parcel(host as u16, lane, parcel);
+    }
+
     fn released(&self) -> &flume::Receiver<ActorId> {
         &self.post.registry.hosts()[usize::from(self.host)].released.1
     }
