@@ -34,6 +34,7 @@ pub mod wish;
 
 // Answers.
 mod admin;
+mod asset;
 pub mod desk_metrics;
 pub mod envelope;
 pub mod metrics;
