@@ -33,6 +33,8 @@ pub mod upgrade;
 pub mod wish;
 
 // Answers.
+pub mod accept;
+mod actors;
 mod admin;
 mod asset;
 pub mod desk_metrics;

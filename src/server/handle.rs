@@ -125,6 +125,14 @@ impl Stage for StageHandle {
         serde_json::json!({ "shards": shards.collect::<Vec<_>>() })
     }
 
+    fn actors(&self) -> BoxFuture<'_, serde_json::Value> {
+        Box::pin(std::future::ready(serde_json::json!({ "hosts": [] })))
+    }
+
+    fn actor(&self, _kind: &str, _key: &str) -> BoxFuture<'_, Option<serde_json::Value>> {
+        Box::pin(std::future::ready(None))
+    }
+
     fn metrics(&self, out: &mut String) {
         Figures::render(&self.figures, out);
     }
