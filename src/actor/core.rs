@@ -36,6 +36,7 @@ use crate::actor::{
     rng::Rng,
     running::Running,
     sending::{self, PendingAsk},
+    sleep,
     supervision::Intensity,
     timers::{TimerId, Timers},
     topic::Subscription,
@@ -330,8 +331,9 @@ impl<W: World> Core<W> {
         }
         let timer = self.timers.next().map(|at| at.since(self.now));
         let tree = self.tree.next_deadline().map(|at| at.since(self.now));
+        let sleeper = sleep::next().map(|at| at.since(self.now));
         let kept = self.outbox.has_kept().then_some(Duration::from_millis(1));
-        [timer, tree, kept].into_iter().flatten().min()
+        [timer, tree, sleeper, kept].into_iter().flatten().min()
     }
 
     /// Actors that have something to do now.
@@ -476,6 +478,8 @@ pub fn turn<W: World>(world: &mut W) {
     let now = core.tell_time();
     let beat = &core.post.registry.hosts()[usize::from(core.host)].heartbeat;
     beat.store(now.as_ns(), Ordering::Relaxed);
+    sleep::enter_host();
+    sleep::wake_due(now);
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
         match due {

@@ -92,7 +92,8 @@ impl Stage {
         let Some(cell) = self.rooms.get(id).and_then(RoomActor::cell) else { return };
         if cell.room.next_deadline().is_some_and(|deadline| deadline <= now) {
             // Where it fails at it, it is tried again, until that is too often and the room ends.
-            let _ = self.in_room(Seat { room: id, participant: Participant(0) }, |room, now, effects| room.tick(now, effects));
+            let _ = self
+                .in_room(Seat { room: id, participant: Participant(0) }, |room, now, effects| room.tick(now, effects));
         }
         let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut) else { return };
         if cell.may_go(now) && life::retire::<RoomActor>(self, id) {

@@ -148,10 +148,9 @@ impl Actor for DirectoryKeeper {
             }
             question @ (DirectoryMessage::PickLobby | DirectoryMessage::ListRooms { .. }) => {
                 let now = cx.now();
-                let permit = self
-                    .breaker
-                    .try_acquire(now)
-                    .map_err(|open| StoreError::Unavailable(format!("it failed before; again in {:?}", open.retry_after)))?;
+                let permit = self.breaker.try_acquire(now).map_err(|open| {
+                    StoreError::Unavailable(format!("it failed before; again in {:?}", open.retry_after))
+                })?;
                 let (directory, owed) = (self.directory.clone(), cx.owe());
                 let read = async move {
                     match question {

@@ -84,7 +84,9 @@ impl Stage for StageHandle {
                 }
             };
             let Err(error) = slot.send(Parcel::Handed(Box::new(admission))) else { return Ok(()) };
-            let Parcel::Handed(handed) = error.into_message() else { unreachable!("the parcel that was sent comes back") };
+            let Parcel::Handed(handed) = error.into_message() else {
+                unreachable!("the parcel that was sent comes back")
+            };
             match handed.downcast::<Admission>() {
                 Ok(admission) => refused(RefusedReason::Draining, admission),
                 Err(_) => unreachable!("what was handed over comes back"),

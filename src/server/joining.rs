@@ -15,7 +15,7 @@ use crate::{
     protocol::{
         close::CloseCode,
         error::{ErrorCode, Rejection},
-        ids::{ConnectionId, RoomKey},
+        ids::RoomKey,
         wire::{CreateRoomCommand, user_left_room::Reason},
     },
     server::{

@@ -8,7 +8,7 @@ use crate::{
     domain::{
         identity::Status,
         name,
-        room::{Effect, PasswordChange, PlayRefused, Room},
+        room::{Effect, PasswordChange, Room},
         room_settings::RoomKind,
     },
     protocol::{
@@ -146,7 +146,8 @@ impl Stage {
             let Ok(seat) = self.seat(key) else { return };
             let midi = midi.clone();
             // What is malformed as well is not relayed; the sender hears of the limit.
-            if self.in_room_at_once(seat, |room, now, fx| room.release_only(seat.participant, midi, now, fx)).is_some() {
+            if self.in_room_at_once(seat, |room, now, fx| room.release_only(seat.participant, midi, now, fx)).is_some()
+            {
                 return;
             }
         }
@@ -166,7 +167,8 @@ impl Stage {
         decide: impl FnOnce(Seat, &mut Room, Timestamp, &mut Vec<Effect>) -> Result<T, Rejection>,
     ) -> Result<T, Rejection> {
         let seat = self.seat(key)?;
-        self.in_room(seat, |room, now, effects| decide(seat, room, now, effects)).unwrap_or_else(|| Err(Self::room_failed()))
+        self.in_room(seat, |room, now, effects| decide(seat, room, now, effects))
+            .unwrap_or_else(|| Err(Self::room_failed()))
     }
 
     pub(super) fn acknowledge(&mut self, key: usize, request_id: Option<u32>) {

@@ -10,7 +10,7 @@ use crate::{
         PROTOCOL_VERSION,
         error::{ErrorCode, Rejection},
         midi,
-        wire::{ClientMessage, Limits, Welcome, client_message::Message},
+        wire::{Limits, Welcome, client_message::Message},
     },
     server::{
         connection_actor::Connection,

@@ -299,7 +299,9 @@ impl Actor for RoomActor {
                     cx.end();
                 }
             }
-            (RoomState::Open(_), RoomMessage::Password { waiting, outcome }) => self.password_done(waiting, outcome, cx),
+            (RoomState::Open(_), RoomMessage::Password { waiting, outcome }) => {
+                self.password_done(waiting, outcome, cx)
+            }
             (RoomState::Nobody, RoomMessage::Seat(ask)) => self.make(ask, cx),
             (RoomState::Nobody, RoomMessage::Info(reply)) => {
                 let rejection = Rejection::new(ErrorCode::RoomNotFound, "there is no room of that name");
@@ -368,10 +370,10 @@ impl Actor for RoomActor {
             }
         };
         match message {
-            RoomMessage::Seat(ask)
-            | RoomMessage::Password { waiting: Waiting::Seat(ask), .. } => world.refuse_seat(&ask, rejection),
-            RoomMessage::Info(reply)
-            | RoomMessage::Password { waiting: Waiting::Update { reply, .. }, .. } => {
+            RoomMessage::Seat(ask) | RoomMessage::Password { waiting: Waiting::Seat(ask), .. } => {
+                world.refuse_seat(&ask, rejection)
+            }
+            RoomMessage::Info(reply) | RoomMessage::Password { waiting: Waiting::Update { reply, .. }, .. } => {
                 let message = ClientMessage::rejection(reply.request_id, rejection);
                 world.reply(reply, message);
             }

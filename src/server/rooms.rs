@@ -3,11 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::{
-    actor::{
-        envelope::ActorId,
-        handling,
-        life, sending,
-    },
+    actor::{envelope::ActorId, handling, life, sending},
     domain::room::{Effect, Room, RoomChange},
     net::{
         frame,
@@ -230,8 +226,9 @@ impl Stage {
         cell.commits.insert(commit, Commit { then, request });
         let message = LibraryMessage::Commit(Box::new(change));
         let timeout = self.settings.commit_timeout;
-        sending::ask_as::<Library, RoomActor>(self, id, &(), message, timeout, move |answer| {
-            RoomMessage::Committed { commit, result: library::kept(answer) }
+        sending::ask_as::<Library, RoomActor>(self, id, &(), message, timeout, move |answer| RoomMessage::Committed {
+            commit,
+            result: library::kept(answer),
         });
     }
 

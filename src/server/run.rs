@@ -218,7 +218,17 @@ impl Server {
         let front_desk =
             FrontDesk::start(runtime.handle(), settings.front_desk, Tokens::new(key), handle.clone(), tell_time)?;
         tracing::info!(shards = count, cores = ?plan.shards, front_desk_core = plan.front_desk, open_files, "started");
-        Ok(Self { runtime, handle, shards, front_desk, back_office, gave_up, documents, grace_time, _data_dir: data_dir })
+        Ok(Self {
+            runtime,
+            handle,
+            shards,
+            front_desk,
+            back_office,
+            gave_up,
+            documents,
+            grace_time,
+            _data_dir: data_dir,
+        })
     }
 
     /// Where it takes connections.

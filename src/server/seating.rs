@@ -82,9 +82,8 @@ impl RoomActor {
             (PasswordOutcome::Hashed(hash), Some(cell), Some(participant)) => {
                 let mut effects = Vec::new();
                 let password = PasswordChange::Set { hash };
-                let result = cell.attempt(|room| {
-                    room.update((participant, reply.request_id), command, password, now, &mut effects)
-                });
+                let result = cell
+                    .attempt(|room| room.update((participant, reply.request_id), command, password, now, &mut effects));
                 cx.world.perform(id, cell, &mut effects);
                 result
             }

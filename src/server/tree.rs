@@ -38,18 +38,13 @@ use crate::{
         tree::{self, SupervisorPlan},
     },
     server::{
-        connection_actor::Connection,
-        directory_keeper::DirectoryKeeper,
-        library::Library,
-        password_desk::PasswordDesk,
-        room_actor::RoomActor,
-        run::RunError,
-        settings::StageSettings,
-        stage::Stage,
-        user::User,
+        connection_actor::Connection, directory_keeper::DirectoryKeeper, library::Library, password_desk::PasswordDesk,
+        room_actor::RoomActor, run::RunError, settings::StageSettings, stage::Stage, user::User,
     },
     store::{Documents, State},
 };
+
+crate::directs!(Stage);
 
 /// What waits for a store at most: past it changes are refused, and who asked is told.
 const BACK_OFFICE_MAILBOX: usize = 16_384;
