@@ -14,4 +14,5 @@ pub mod mesh;
 pub mod moment;
 pub mod shard;
 pub mod startup;
+pub mod supervision;
 pub mod worker;
