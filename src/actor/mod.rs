@@ -44,5 +44,13 @@ pub mod shutdown;
 pub mod sleep;
 pub mod startup;
 pub mod supervision;
+pub mod system;
+pub mod table;
+#[cfg(test)]
+mod tests;
+pub mod timers;
+pub mod tokio_host;
+pub mod topic;
+pub mod tree;
 pub mod worker;
 pub mod world;
