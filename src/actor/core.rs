@@ -429,8 +429,10 @@ fn end_kinds<W: World>(world: &mut W, names: &[&'static str], by_force: bool, te
     let kinds: Vec<usize> = (0..core.kinds.len()).filter(|kind| names.contains(&core.kinds[*kind].name)).collect();
     let mut left = 0;
     for &kind in &kinds {
-        let ops = world.core().kinds[kind].ops;
+        let Kind { ops, of, .. } = world.core().kinds[kind];
         ops.close(world);
+        // Their supervisors are not to start them again.
+        tree::dismiss(world, of);
         for id in ops.ids(world) {
             left += 1;
             if by_force {
