@@ -51,6 +51,14 @@ pub(crate) enum Wish {
     Retire,
 }
 
+/// What is left of a context when its handler has returned, or panicked.
+pub(crate) struct Parts<A: Actor> {
+    pub reply: Option<ReplyOf<A>>,
+    pub forwarded: Option<ReplyOf<A>>,
+    pub stashed: Option<A::Message>,
+    pub wish: Wish,
+}
+
 /// What a handler is given.
 pub struct Context<'a, A: Actor> {
     /// All that lives on this thread, the actor itself taken out.
@@ -58,6 +66,8 @@ pub struct Context<'a, A: Actor> {
     id: ActorId,
     metadata: Metadata,
     reply: Option<ReplyOf<A>>,
+    /// Where the reply to what it has forwarded goes.
+    forwarded: Option<ReplyOf<A>>,
     answer: Option<Answer<A::Reply, A::Error>>,
     stashed: Option<A::Message>,
     wish: Wish,
@@ -65,11 +75,12 @@ pub struct Context<'a, A: Actor> {
 
 impl<'a, A: Actor> Context<'a, A> {
     pub(crate) fn new(world: &'a mut A::World, id: ActorId, metadata: Metadata, reply: Option<ReplyOf<A>>) -> Self {
-        Self { world, id, metadata, reply, answer: None, stashed: None, wish: Wish::GoOn }
+        Self { world, id, metadata, reply, forwarded: None, answer: None, stashed: None, wish: Wish::GoOn }
     }
 
-    pub(crate) fn into_parts(self) -> (Option<ReplyOf<A>>, Option<A::Message>, Wish) {
-        (self.reply, self.stashed, self.wish)
+    pub(crate) fn into_parts(self) -> Parts<A> {
+        let Self { reply, forwarded, stashed, wish, .. } = self;
+        Parts { reply, forwarded, stashed, wish }
     }
 
     pub(crate) fn take_answer(&mut self) -> Option<Answer<A::Reply, A::Error>> {
@@ -249,8 +260,12 @@ impl<'a, A: Actor> Context<'a, A> {
         B: Actor<Reply = A::Reply, Error = A::Error>,
     {
         let (metadata, reply) = (self.metadata, self.reply.take());
+        let forwarded = reply.clone();
         match sending::send::<B, _>(self.world, To::Key(key), message, metadata, reply) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.forwarded = forwarded;
+                Ok(())
+            }
             Err((error, reply)) => {
                 self.reply = reply;
                 Err(error)

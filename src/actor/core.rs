@@ -26,7 +26,6 @@ use crate::actor::{
     failing, handling,
     kind_figures::{DeadReason, KindFigures},
     life,
-    mailbox::PlaceTaken,
     mesh::{Address, Lane, SendError},
     moment::{ActorClock, Moment},
     monitor::{self, Cause, Ended},
@@ -68,9 +67,9 @@ pub(crate) enum Timed<W> {
 /// What a handler has done that is undone where it fails.
 pub(crate) enum Undo {
     /// It told somebody of this host.
-    Told { kind: u16, slot: u32, place: PlaceTaken },
+    Told { kind: u16, slot: u32, message: u64 },
     /// It told somebody elsewhere.
-    Posted { batch: usize },
+    Posted { batch: usize, message: u64 },
     /// It asked.
     Asked(u64),
     /// It set a timer.
@@ -84,7 +83,7 @@ pub(crate) trait KindOps<W: World> {
     fn run(&self, world: &mut W, slot: u32);
     fn retire_idle(&self, world: &mut W);
     fn life_timer(&self, world: &mut W, id: ActorId);
-    fn take_back(&self, world: &mut W, slot: u32, place: PlaceTaken);
+    fn take_back(&self, world: &mut W, slot: u32, message: u64);
     fn rest(&self, world: &mut W, id: ActorId, change: i32);
     fn released(&self, world: &mut W, id: ActorId);
     fn stop(&self, world: &mut W, id: ActorId, waiter: Option<Later<W>>);
@@ -118,8 +117,8 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         life::life_timer::<A>(world, id);
     }
 
-    fn take_back(&self, world: &mut A::World, slot: u32, place: PlaceTaken) {
-        sending::take_back::<A>(world, slot, place);
+    fn take_back(&self, world: &mut A::World, slot: u32, message: u64) {
+        sending::take_back::<A>(world, slot, message);
     }
 
     fn rest(&self, world: &mut A::World, id: ActorId, change: i32) {
@@ -221,6 +220,8 @@ pub struct Core<W: World> {
     pub(crate) topics: HashMap<TypeId, Vec<Subscription<W>>>,
     pub(crate) undo: Vec<Undo>,
     pub(crate) later: Vec<Later<W>>,
+    /// The same of handlers that were called by others and have returned: it is done whatever becomes of their callers.
+    pub(crate) committed: Vec<Later<W>>,
     pub(crate) outbox: Outbox,
     pub(crate) tree: Tree<W>,
     pub(crate) rng: Rng,
@@ -263,6 +264,7 @@ impl<W: World> Core<W> {
             topics: HashMap::new(),
             undo: Vec::new(),
             later: Vec::new(),
+            committed: Vec::new(),
             tree: Tree::default(),
             rng: Rng::new(seed),
             dead: DeadLetters::default(),
@@ -319,6 +321,7 @@ impl<W: World> Core<W> {
     pub fn is_idle(&self) -> bool {
         self.ready.is_empty()
             && self.later.is_empty()
+            && self.committed.is_empty()
             && self.outbox.is_empty()
             && self.released().is_empty()
             && !self.alarm.is_woken.load(Ordering::Acquire)
@@ -467,8 +470,11 @@ fn check_ending<W: World>(world: &mut W) {
 
 /// Does what handlers asked for, in order.
 pub(crate) fn run_later<W: World>(world: &mut W) {
-    while world.core().nesting == 0 && !world.core().later.is_empty() {
-        for act in std::mem::take(&mut world.core().later) {
+    while world.core().nesting == 0 && !(world.core().committed.is_empty() && world.core().later.is_empty()) {
+        let core = world.core();
+        let mut acts = std::mem::take(&mut core.committed);
+        acts.append(&mut core.later);
+        for act in acts {
             act(world);
         }
     }

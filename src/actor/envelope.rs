@@ -84,6 +84,15 @@ pub(crate) enum ReplyTo<R, E> {
     Outside(flume::Sender<Answer<R, E>>),
 }
 
+impl<R, E> Clone for ReplyTo<R, E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Ask { host, id } => Self::Ask { host: *host, id: *id },
+            Self::Outside(channel) => Self::Outside(channel.clone()),
+        }
+    }
+}
+
 /// Where a reply to a message of this kind goes.
 pub(crate) type ReplyOf<A> = ReplyTo<<A as Actor>::Reply, <A as Actor>::Error>;
 

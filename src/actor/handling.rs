@@ -7,7 +7,7 @@ use std::{
 
 use crate::actor::{
     actor::{Actor, Failure, Undelivered},
-    context::{Context, Wish},
+    context::{Context, Parts, Wish},
     core::{Undo, run_later},
     deferred::{self, Settled},
     envelope::{ActorId, AskError, Envelope, Metadata, Priority, ReplyOf},
@@ -209,22 +209,28 @@ pub(crate) fn enter<A: Actor, R>(
     core.nesting += 1;
     let mut cx = Context::new(world, id, metadata, reply);
     let result = catch_unwind(AssertUnwindSafe(|| act(&mut value, &mut cx)));
-    let (reply, stashed, wish) = cx.into_parts();
+    let Parts { reply, forwarded, stashed, wish } = cx.into_parts();
     let core = world.core();
     core.nesting -= 1;
     let result = match result {
         Ok(result) => {
-            if core.nesting == 0 {
-                core.undo.clear();
+            core.undo.truncate(undo_mark);
+            if core.nesting > 0 {
+                core.committed.extend(core.later.drain(later_mark..));
             }
-            Ok(result)
+            Ok((result, reply))
         }
         Err(cause) => {
             core.tree.last_panic = describe(&*cause);
             core.later.truncate(later_mark);
             undo::<A>(world, undo_mark);
-            Err(CallError::Died)
+            // What was forwarded has been taken back: its asker waits for this actor again.
+            Err(reply.or(forwarded))
         }
+    };
+    let (result, reply) = match result {
+        Ok((result, reply)) => (Ok(result), reply),
+        Err(reply) => (Err(CallError::Died), reply),
     };
     let now = world.core().tell_time();
     let took = now.since(started).as_nanos() as u64;
@@ -243,24 +249,26 @@ pub(crate) fn enter<A: Actor, R>(
     Entered { result, reply, stashed, wish }
 }
 
-/// Takes back what a handler has sent before it failed, the last first.
+/// Takes back what a handler has sent before it failed, the last first; then tells those that it owed a reply.
 fn undo<A: Actor>(world: &mut A::World, mark: usize) {
+    let mut owed = Vec::new();
     while world.core().undo.len() > mark {
         match world.core().undo.pop() {
-            Some(Undo::Told { kind, slot, place }) => {
+            Some(Undo::Told { kind, slot, message }) => {
                 let ops = world.core().kinds[usize::from(kind)].ops;
-                ops.take_back(world, slot, place);
+                ops.take_back(world, slot, message);
             }
-            Some(Undo::Posted { batch }) => world.core().outbox.take_back(batch),
+            Some(Undo::Posted { batch, message }) => world.core().outbox.take_back(batch, message),
             Some(Undo::Asked(id)) => sending::unask(world.core(), id),
             Some(Undo::Set(timer)) => {
                 world.core().timers.cancel(timer);
             }
-            Some(Undo::Deferred(id)) => {
-                deferred::settle(world, id, Settled::Died);
-            }
-            None => return,
+            Some(Undo::Deferred(id)) => owed.push(id),
+            None => break,
         }
+    }
+    for id in owed {
+        deferred::settle(world, id, Settled::Died);
     }
 }
 
@@ -278,20 +286,22 @@ pub fn call<A: Actor, R>(
     let now = world.core().now;
     let metadata = Metadata { id: 0, sender: None, created_at: now, deadline: None, priority: Priority::Control };
     let Entered { result, wish, .. } = enter::<A, R>(world, id, metadata, None, act);
-    match result {
-        Ok(result) => {
+    let undo_mark = world.core().undo.len();
+    match &result {
+        Ok(_) => {
             run_later(world);
             granted::<A>(world, id, wish);
-            Ok(result)
         }
         Err(CallError::Died) => {
             let cause = failing::last_panic(world);
             failing::failed::<A>(world, id, cause);
             run_later(world);
-            Err(CallError::Died)
         }
-        Err(error) => Err(error),
+        Err(_) => {}
     }
+    // What came of it is no doing of the caller's.
+    world.core().undo.truncate(undo_mark);
+    result
 }
 
 pub(crate) fn describe(cause: &(dyn Any + Send)) -> String {

@@ -75,9 +75,11 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
     let activation = catch_unwind(activating);
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     // What activating itself has sent comes behind.
-    for envelope in cell.mailbox.drain() {
+    let own = std::mem::take(&mut cell.mailbox);
+    for envelope in sending::empty::<A>(world, own) {
         waiting.push_promised(envelope.metadata.priority, envelope);
     }
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     cell.mailbox = waiting;
     match activation {
         Ok(Activation::Ready(actor)) => begin::<A>(world, id, Box::new(actor)),
@@ -101,9 +103,9 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
 
 /// The kind has ended: what came for one of it is dead.
 fn finish_closed<A: Actor>(world: &mut A::World, id: ActorId) {
-    let Some((key, mut mailbox, extras)) = take_out::<A>(world, id) else { return };
+    let Some((key, mailbox, extras)) = take_out::<A>(world, id) else { return };
     Hosts::<A>::table(world).figures.pending.sub(mailbox.len() as u64);
-    for envelope in mailbox.drain() {
+    for envelope in sending::empty::<A>(world, mailbox) {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
     tell_end::<A>(world, id, extras, &Cause::Stopped);
@@ -132,8 +134,8 @@ fn not_loaded<A: Actor>(world: &mut A::World, id: ActorId, cause: &str) {
 /// There is no such actor: what waits for it is intercepted, answered with the reason, or dead.
 fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) {
     let Some(cell) = take_out::<A>(world, id) else { return };
-    let (key, mut mailbox, extras) = cell;
-    for envelope in mailbox.drain() {
+    let (key, mailbox, extras) = cell;
+    for envelope in sending::empty::<A>(world, mailbox) {
         Hosts::<A>::table(world).figures.pending.sub(1);
         if let Some(error) = &error {
             let why = Undelivered::LoadFailed(error.clone());
@@ -308,10 +310,11 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
     if matches!(phase, Phase::Ending { .. }) {
         return;
     }
-    let mut waiting = std::mem::take(&mut cell.mailbox);
+    let waiting = std::mem::take(&mut cell.mailbox);
     let stash = std::mem::take(&mut cell.extras().stash);
     Hosts::<A>::table(world).figures.pending.sub(waiting.len() as u64);
-    for envelope in stash.into_iter().chain(waiting.drain()) {
+    let waiting = sending::empty::<A>(world, waiting);
+    for envelope in stash.into_iter().chain(waiting) {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
     match phase {
@@ -404,7 +407,7 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
             tracing::error!(kind = A::KIND, "what follows an actor's failure panicked");
         }
     }
-    let Some((key, mut mailbox, mut extras)) = take_out::<A>(world, id) else { return };
+    let Some((key, mailbox, mut extras)) = take_out::<A>(world, id) else { return };
     let died = matches!(cause, Cause::Failed(_));
     deferred::settle_all(world, id, died);
     let table = Hosts::<A>::table(world);
@@ -413,7 +416,8 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
     }
     table.figures.pending.sub(mailbox.len() as u64);
     let stash = extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
-    let left: Vec<_> = stash.into_iter().chain(mailbox.drain()).collect();
+    let waiting = sending::empty::<A>(world, mailbox);
+    let left: Vec<_> = stash.into_iter().chain(waiting).collect();
     match &key {
         Some(key) if !died && !left.is_empty() => {
             let now = world.core().now;

@@ -33,15 +33,6 @@ pub enum Pushed<T> {
     Refused(T),
 }
 
-/// Which end a message was put at, to take it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlaceTaken {
-    /// The end of a lane.
-    Lane(Priority),
-    /// The end of those beside the mailbox.
-    Beside,
-}
-
 /// A mailbox. Empty it owns no memory but itself.
 #[derive(Debug)]
 pub struct Mailbox<T> {
@@ -102,13 +93,14 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Takes out the message that was put in last at that place: its sender failed, and what it sent is not to be.
-    pub fn take_back(&mut self, place: PlaceTaken) -> Option<T> {
-        match place {
-            PlaceTaken::Lane(Priority::Control) => self.control.pop_back(),
-            PlaceTaken::Lane(Priority::Data) => self.data.pop_back(),
-            PlaceTaken::Beside => self.parked.pop_back(),
+    /// Takes out the message that satisfies this, the last where there are several: its sender failed, and what it sent is
+    /// not to be. Says too whether it waited beside the mailbox. Looks at every message, from the back.
+    pub fn take_back(&mut self, is: impl Fn(&T) -> bool) -> Option<(T, bool)> {
+        let take = |lane: &mut VecDeque<T>| lane.iter().rposition(&is).and_then(|place| lane.remove(place));
+        if let Some(message) = take(&mut self.parked) {
+            return Some((message, true));
         }
+        Some((take(&mut self.data).or_else(|| take(&mut self.control))?, false))
     }
 
     /// The next message: control before data.
@@ -136,16 +128,19 @@ impl<T> Mailbox<T> {
         self.data.back()
     }
 
-    /// Whether a parked message satisfies this.
-    pub fn has_parked(&self, is: impl Fn(&T) -> bool) -> bool {
-        self.parked.iter().any(is)
+    /// What waits beside the mailbox, in order.
+    pub fn parked(&self) -> impl Iterator<Item = &T> {
+        self.parked.iter()
     }
 
-    /// Takes out the data messages that satisfy this, in order.
-    pub fn extract(&mut self, is: impl Fn(&T) -> bool) -> Vec<T> {
-        let (taken, kept): (VecDeque<T>, VecDeque<T>) = std::mem::take(&mut self.data).into_iter().partition(is);
-        self.data = kept;
-        taken.into()
+    /// Takes out the data messages that satisfy this, in order: those that were taken, then those that were parked.
+    pub fn extract(&mut self, is: impl Fn(&T) -> bool) -> (Vec<T>, Vec<T>) {
+        let extract = |lane: &mut VecDeque<T>| {
+            let (taken, kept): (VecDeque<T>, VecDeque<T>) = std::mem::take(lane).into_iter().partition(&is);
+            *lane = kept;
+            taken.into()
+        };
+        (extract(&mut self.data), extract(&mut self.parked))
     }
 
     /// Everything, control first, parked last.
@@ -232,7 +227,7 @@ mod tests {
     fn back_pressure_keeps_messages_beside_in_order_until_there_is_a_place() {
         let (mut mailbox, last) = filled(Overflow::BackPressure);
         assert_eq!(last, Pushed::Parked);
-        assert!(mailbox.has_parked(|n| *n == 3));
+        assert_eq!(mailbox.parked().collect::<Vec<_>>(), [&3]);
         assert_eq!(mailbox.unpark(2), None, "still full");
         assert_eq!(mailbox.pop(), Some(1));
         assert_eq!(mailbox.push(Data, 4, 2, Overflow::BackPressure), Pushed::Parked, "not before 3");
@@ -252,13 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_last_can_be_taken_back() {
+    fn a_message_can_be_taken_back_from_wherever_it_waits() {
         let (mut mailbox, _) = filled(Overflow::BackPressure);
         mailbox.push(Control, 9, 1, Overflow::Refuse);
-        assert_eq!(mailbox.take_back(PlaceTaken::Beside), Some(3));
-        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Data)), Some(2));
-        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Control)), Some(9));
-        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1]);
+        mailbox.push_promised(Data, 5);
+        assert_eq!(mailbox.take_back(|n| *n == 3), Some((3, true)));
+        assert_eq!(mailbox.take_back(|n| *n == 2), Some((2, false)));
+        assert_eq!(mailbox.take_back(|n| *n == 9), Some((9, false)));
+        assert_eq!(mailbox.take_back(|n| *n == 9), None);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1, 5]);
     }
 
     #[test]
@@ -276,8 +273,11 @@ mod tests {
         for n in 0..6 {
             mailbox.push(Data, n, 9, Overflow::Refuse);
         }
-        assert_eq!(mailbox.extract(|n| n % 2 == 1), [1, 3, 5]);
-        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4]);
+        for n in 6..9 {
+            mailbox.push(Data, n, 6, Overflow::BackPressure);
+        }
+        assert_eq!(mailbox.extract(|n| n % 2 == 1), (vec![1, 3, 5], vec![7]));
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
     }
 
     #[test]

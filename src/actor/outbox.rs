@@ -33,7 +33,7 @@ struct Batch {
     /// Something else went to that host after it: what follows must not overtake that.
     is_closed: bool,
     seal: fn(Box<dyn Any>) -> Parcel,
-    unpost: fn(&mut Box<dyn Any>),
+    unpost: fn(&mut Box<dyn Any>, u64) -> bool,
 }
 
 /// What goes out at the end of the turn, in order.
@@ -111,19 +111,20 @@ impl Outbox {
             count: 1,
             is_closed: false,
             seal: seal::<A>,
-            unpost: |posted| {
-                if let Some(messages) = posted.downcast_mut::<Vec<Posted<A>>>() {
-                    messages.pop();
-                }
+            unpost: |posted, message| {
+                let Some(messages) = posted.downcast_mut::<Vec<Posted<A>>>() else { return false };
+                let place = messages.iter().rposition(|posted| posted.metadata.id == message);
+                place.map(|place| messages.remove(place)).is_some()
             },
         }));
         Ok(self.outgoing.len() - 1)
     }
 
-    /// Takes back the message that was posted last into this batch.
-    pub fn take_back(&mut self, batch: usize) {
-        if let Some(Outgoing::Batch(Batch { host, posted, count, unpost, .. })) = self.outgoing.get_mut(batch) {
-            unpost(posted);
+    /// Takes back a message that was posted into this batch.
+    pub fn take_back(&mut self, batch: usize, message: u64) {
+        if let Some(Outgoing::Batch(Batch { host, posted, count, unpost, .. })) = self.outgoing.get_mut(batch)
+            && unpost(posted, message)
+        {
             *count -= 1;
             self.waiting[*host] -= 1;
         }

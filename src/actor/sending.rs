@@ -10,7 +10,7 @@ use crate::actor::{
     core::{Core, Timed, Undo},
     envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyOf, ReplyTo, TellError},
     kind_figures::DeadReason,
-    mailbox::{Overflow, PlaceTaken, Pushed},
+    mailbox::{Mailbox, Overflow, Pushed},
     mesh::Lane,
     moment::Moment,
     parcel::{Parcel, Posted, PostedTo},
@@ -115,7 +115,7 @@ pub(crate) fn send<A: Actor, W: World>(
     match core.outbox.post::<A>(host, Posted { to, message, metadata, reply }) {
         Ok(batch) => {
             if core.nesting > 0 {
-                core.undo.push(Undo::Posted { batch });
+                core.undo.push(Undo::Posted { batch, message: metadata.id });
             }
             Ok(())
         }
@@ -195,13 +195,15 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
     let table = Hosts::<A>::table(world);
     let (capacity, mut overflow) = (table.settings.mailbox, table.settings.overflow);
     let (kind, priority, sender) = (table.kind, envelope.metadata.priority, envelope.metadata.sender);
-    if overflow == Overflow::BackPressure && sender.is_none() {
-        // Who has no mailbox can not rest before one.
+    let message = envelope.metadata.id;
+    let is_own = |sender: ActorId| sender.host == table.host && sender.kind == kind && sender.slot == slot;
+    if overflow == Overflow::BackPressure && sender.is_none_or(is_own) {
+        // Who has no mailbox can not rest before one, and who rests before its own would do so for ever.
         overflow = Overflow::Refuse;
     }
     let cell = &mut table.cells[slot as usize];
     let pushed = cell.mailbox.push(priority, envelope, capacity, overflow);
-    let place = match pushed {
+    match pushed {
         Pushed::Refused(envelope) => {
             table.figures.rejected.add(1);
             return Err((TellError::Full(envelope.message), envelope.reply));
@@ -214,24 +216,19 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
         Pushed::DroppedOldest(envelope) => {
             let key = cell.key.clone();
             bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::DroppedOldest));
-            PlaceTaken::Lane(priority)
         }
-        Pushed::Taken => {
-            table.figures.pending.add(1);
-            PlaceTaken::Lane(priority)
-        }
+        Pushed::Taken => table.figures.pending.add(1),
         Pushed::Parked => {
             table.figures.pending.add(1);
             if let Some(sender) = sender {
                 change_rest(world, sender, 1);
             }
-            PlaceTaken::Beside
         }
-    };
+    }
     enqueue::<A>(world, slot);
     let core = world.core();
     if core.nesting > 0 {
-        core.undo.push(Undo::Told { kind, slot, place });
+        core.undo.push(Undo::Told { kind, slot, message });
     }
     Ok(())
 }
@@ -261,20 +258,49 @@ pub(crate) fn enqueue<A: Actor>(world: &mut A::World, slot: u32) {
 }
 
 /// Takes back what a handler has told somebody before it failed.
-pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, place: PlaceTaken) {
+pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, message: u64) {
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cells.get_mut(slot as usize) else { return };
-    let Some(envelope) = cell.mailbox.take_back(place) else { return };
+    let Some((envelope, was_beside)) = cell.mailbox.take_back(|told| told.metadata.id == message) else { return };
     table.figures.pending.sub(1);
     let id = table.id(slot);
     let cell = &mut table.cells[slot as usize];
     if cell.phase == Phase::New && cell.mailbox.is_empty() && cell.value.is_none() {
         // It was named for the first time.
         table.remove(id);
+        return;
     }
-    if place == PlaceTaken::Beside
-        && let Some(sender) = envelope.metadata.sender
-    {
+    if was_beside {
+        if let Some(sender) = envelope.metadata.sender {
+            change_rest(world, sender, -1);
+        }
+    } else {
+        let_in::<A>(world, slot);
+    }
+}
+
+/// Moves what waits beside a mailbox into it, as far as there is room; its senders go on. Where messages have gone otherwise than
+/// by being handled: nothing else would move it in if nothing else is left.
+pub(crate) fn let_in<A: Actor>(world: &mut A::World, slot: u32) {
+    loop {
+        let table = Hosts::<A>::table(world);
+        let capacity = table.settings.mailbox;
+        let Some(parked) = table.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.unpark(capacity)) else { return };
+        if let Some(sender) = parked.metadata.sender {
+            change_rest(world, sender, -1);
+        }
+    }
+}
+
+/// Takes everything out of a mailbox whose actor is no more, in order. Those that rest before it go on.
+pub(crate) fn empty<A: Actor>(world: &mut A::World, mut mailbox: Mailbox<Envelope<A>>) -> Vec<Envelope<A>> {
+    go_on::<A>(world, mailbox.parked());
+    mailbox.drain().collect()
+}
+
+/// The senders of messages that were parked, and are so no more, go on.
+pub(crate) fn go_on<'a, A: Actor>(world: &mut A::World, parked: impl Iterator<Item = &'a Envelope<A>>) {
+    for sender in parked.filter_map(|envelope| envelope.metadata.sender) {
         change_rest(world, sender, -1);
     }
 }

@@ -56,11 +56,11 @@ impl Actor for Connection {
         cx.world.close(self.key, CloseCode::Internal);
     }
 
-    /// Closing it fails, too.
+    /// Closing it fails, too: it is taken out as it is.
     fn lost(world: &mut Stage, _: Option<&ConnectionId>, value: Option<Box<Self>>, _: &Cause) {
         world.restore_buffers();
         if let Some(actor) = value {
-            world.close_without_room(actor.key, CloseCode::Internal);
+            world.forget(actor.key);
         }
     }
 
