@@ -290,6 +290,7 @@ impl<W: World> Core<W> {
         table.host = self.host;
         table.settings = settings;
         table.figures = figures.clone();
+        table.running = self.running.clone();
         self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
     }
 
