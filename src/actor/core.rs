@@ -36,6 +36,7 @@ use crate::actor::{
     rng::Rng,
     running::Running,
     sending::{self, PendingAsk},
+    sleep,
     supervision::Intensity,
     timers::{TimerId, Timers},
     topic::Subscription,
@@ -331,8 +332,9 @@ impl<W: World> Core<W> {
         }
         let timer = self.timers.next().map(|at| at.since(self.now));
         let tree = self.tree.next_deadline().map(|at| at.since(self.now));
+        let sleeper = sleep::next().map(|at| at.since(self.now));
         let kept = self.outbox.has_kept().then_some(Duration::from_millis(1));
-        [timer, tree, kept].into_iter().flatten().min()
+        [timer, tree, sleeper, kept].into_iter().flatten().min()
     }
 
     /// Actors that have something to do now.
@@ -366,6 +368,16 @@ impl<W: World> Core<W> {
         self.outbox.send(usize::from(host), lane, parcel);
     }
 
+    /// Reserves a place for something to be handed to another host; none where all are taken.
+    pub fn reserve(&self, host: usize) -> Option<crate::actor::mesh::Slot<Parcel>> {
+        self.post.mesh.shard(host).try_reserve()
+    }
+
+    /// Sends a parcel to another host, after what was sent there before.
+    pub fn send_to(&mut self, host: usize, lane: Lane, parcel: Parcel) {
+        self.send_parcel(host as u16, lane, parcel);
+    }
+
     fn released(&self) -> &flume::Receiver<ActorId> {
         &self.post.registry.hosts()[usize::from(self.host)].released.1
     }
@@ -386,6 +398,10 @@ impl<W: World> Core<W> {
 pub fn take<W: World>(world: &mut W, parcel: Parcel) {
     match parcel {
         Parcel::Do(act) => act(world),
+        // For worlds that know what it is; they take it before it comes here.
+        Parcel::Handed(_) => {
+            tracing::error!(host = world.core().host, "something was handed to a world that takes nothing")
+        }
         Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
@@ -463,6 +479,8 @@ pub fn turn<W: World>(world: &mut W) {
     let now = core.tell_time();
     let beat = &core.post.registry.hosts()[usize::from(core.host)].heartbeat;
     beat.store(now.as_ns(), Ordering::Relaxed);
+    sleep::enter_host();
+    sleep::wake_due(now);
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
         match due {

@@ -38,7 +38,7 @@ pub mod remote;
 pub mod report;
 pub mod rng;
 pub mod running;
-mod sending;
+pub mod sending;
 pub mod shard;
 pub mod shutdown;
 pub mod sleep;

@@ -272,6 +272,17 @@ impl<A: Actor> Table<A> {
         ActorId { host: self.host, kind: self.kind, slot, generation: cell.generation }
     }
 
+    /// The id of the actor in a slot, where there is one.
+    pub fn id_at(&self, slot: u32) -> Option<ActorId> {
+        let generation = self.cells.get(slot as usize)?.generation;
+        Some(ActorId { host: self.host, kind: self.kind, slot, generation })
+    }
+
+    /// Slots go up to this, not included: for walks that are spread over turns.
+    pub fn slots(&self) -> usize {
+        self.cells.capacity()
+    }
+
     /// The key of an actor.
     pub fn key(&self, id: ActorId) -> Option<&A::Key> {
         self.cell(id)?.key.as_ref()
@@ -306,6 +317,11 @@ impl<A: Actor> Table<A> {
     pub fn is_free(&self, id: ActorId) -> bool {
         self.cell(id)
             .is_some_and(|cell| cell.phase == Phase::Running && cell.value.is_some() && cell.mailbox.is_empty())
+    }
+
+    /// Whether an actor handles messages: it has begun, does not rest after a failure, and does not end.
+    pub fn is_running(&self, id: ActorId) -> bool {
+        self.cell(id).is_some_and(|cell| cell.phase == Phase::Running)
     }
 
     pub(crate) fn cell(&self, id: ActorId) -> Option<&Cell<A>> {

@@ -59,12 +59,14 @@ pub(crate) struct Tree<W> {
     children: Vec<Child<W>>,
     /// How the root has ended.
     ended: Option<Ended>,
+    /// Told of it.
+    on_outcome: Option<Box<dyn FnOnce(&Ended)>>,
     pub last_panic: String,
 }
 
 impl<W> Default for Tree<W> {
     fn default() -> Self {
-        Self { nodes: Vec::new(), children: Vec::new(), ended: None, last_panic: String::new() }
+        Self { nodes: Vec::new(), children: Vec::new(), ended: None, on_outcome: None, last_panic: String::new() }
     }
 }
 
@@ -183,6 +185,11 @@ pub fn stop<W: World>(world: &mut W) {
 /// How the root has ended: by [`stop`], or because too much has failed; none while it has not.
 pub fn outcome<W: World>(world: &mut W) -> Option<Ended> {
     world.core().tree.ended.clone()
+}
+
+/// Has something done when the root ends, for whatever reason.
+pub fn on_outcome<W: World>(world: &mut W, tell: impl FnOnce(&Ended) + 'static) {
+    world.core().tree.on_outcome = Some(Box::new(tell));
 }
 
 fn plant<W: World>(world: &mut W, plan: SupervisorPlan<W>, child: Option<usize>) -> usize {
@@ -383,7 +390,12 @@ fn finished<W: World>(world: &mut W, node: usize, ended: Ended) {
             let above = world.core().tree.children[child].node;
             tell(world, above, |machine, now, draw, out| machine.ended(&child, ended, now, draw, out));
         }
-        None => world.core().tree.ended = Some(ended),
+        None => {
+            if let Some(tell) = world.core().tree.on_outcome.take() {
+                tell(&ended);
+            }
+            world.core().tree.ended = Some(ended);
+        }
     }
 }
 
