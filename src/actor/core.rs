@@ -2,7 +2,7 @@
 
 use std::{
     any::TypeId,
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     marker::PhantomData,
     pin::Pin,
     sync::{
@@ -24,6 +24,7 @@ use crate::actor::{
     deferred::Deferred,
     envelope::ActorId,
     failing, handling,
+    hashing::NumberMap,
     kind_figures::{DeadReason, KindFigures},
     life,
     mesh::{Address, Lane, SendError},
@@ -214,10 +215,10 @@ pub struct Core<W: World> {
     pub(crate) kinds: Vec<Kind<W>>,
     pub(crate) ready: VecDeque<(u16, u32)>,
     pub(crate) timers: Timers<Timed<W>>,
-    pub(crate) asks: HashMap<u64, PendingAsk<W>>,
-    pub(crate) deferred: HashMap<u64, Deferred<W>>,
-    pub(crate) watches: HashMap<u64, (ActorId, WatchAction<W>)>,
-    pub(crate) topics: HashMap<TypeId, Vec<Subscription<W>>>,
+    pub(crate) asks: NumberMap<u64, PendingAsk<W>>,
+    pub(crate) deferred: NumberMap<u64, Deferred<W>>,
+    pub(crate) watches: NumberMap<u64, (ActorId, WatchAction<W>)>,
+    pub(crate) topics: NumberMap<TypeId, Vec<Subscription<W>>>,
     pub(crate) undo: Vec<Undo>,
     pub(crate) later: Vec<Later<W>>,
     /// The same of handlers that were called by others and have returned: it is done whatever becomes of their callers.
@@ -258,10 +259,10 @@ impl<W: World> Core<W> {
             kinds: Vec::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
-            asks: HashMap::new(),
-            deferred: HashMap::new(),
-            watches: HashMap::new(),
-            topics: HashMap::new(),
+            asks: NumberMap::default(),
+            deferred: NumberMap::default(),
+            watches: NumberMap::default(),
+            topics: NumberMap::default(),
             undo: Vec::new(),
             later: Vec::new(),
             committed: Vec::new(),
@@ -293,6 +294,7 @@ impl<W: World> Core<W> {
         table.host = self.host;
         table.settings = settings;
         table.figures = figures.clone();
+        table.running = self.running.clone();
         self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
     }
 

@@ -22,6 +22,7 @@ mod failing;
 pub mod figure;
 pub mod handle;
 pub mod handling;
+mod hashing;
 pub mod histogram;
 pub mod key;
 pub mod kind_figures;

@@ -2,13 +2,13 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use crate::actor::{
     actor::Actor,
     envelope::{ActorId, Envelope, Metadata, ReplyOf},
+    hashing::NumberMap,
     kind_figures::KindFigures,
     mesh::Mesh,
     monitor::Ended,
@@ -143,7 +143,7 @@ struct Placed {
 /// the first host starts.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    placed: HashMap<TypeId, Placed>,
+    placed: NumberMap<TypeId, Placed>,
     hosts: Vec<HostEntry>,
 }
 

@@ -15,6 +15,7 @@ use crate::actor::{
     kind_figures::KindFigures,
     mailbox::Mailbox,
     moment::Moment,
+    running::Running,
     supervision::RestartLog,
     timers::TimerId,
 };
@@ -181,6 +182,8 @@ pub struct Table<A: Actor> {
     /// Those with nothing to do, by when that was noted; their `last_active` may be later.
     pub(crate) idle: VecDeque<(u32, u32, Moment)>,
     pub(crate) figures: Arc<KindFigures>,
+    /// What the host handles just now; here as well as in its core, to be written without asking that for it.
+    pub(crate) running: Arc<Running>,
     pub(crate) next_generation: u32,
     /// The members of the pool, by their number.
     pub(crate) pool: Vec<u32>,
@@ -206,6 +209,7 @@ impl<A: Actor> Table<A> {
             keys: HashMap::new(),
             idle: VecDeque::new(),
             figures: Arc::default(),
+            running: Arc::default(),
             next_generation: 0,
             pool: Vec::new(),
             pool_cursor: 0,
