@@ -285,7 +285,9 @@ pub(crate) fn let_in<A: Actor>(world: &mut A::World, slot: u32) {
     loop {
         let table = Hosts::<A>::table(world);
         let capacity = table.settings.mailbox;
-        let Some(parked) = table.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.unpark(capacity)) else { return };
+        let Some(parked) = table.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.unpark(capacity)) else {
+            return;
+        };
         if let Some(sender) = parked.metadata.sender {
             change_rest(world, sender, -1);
         }

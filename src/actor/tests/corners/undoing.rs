@@ -73,7 +73,8 @@ fn who_asked_for_what_was_forwarded_hears_of_the_failure_and_the_message_is_take
         has::<0>(&mut house, asker, move |cx| {
             let asked_to = does(move |cx: &mut Context<'_, Probe<1>>| {
                 let there = (0..).map(|n| format!("k{n}"));
-                let there = there.into_iter().find(|key| crate::actor::key::Key::home(key, hosts) == hosts - 1).unwrap();
+                let there =
+                    there.into_iter().find(|key| crate::actor::key::Key::home(key, hosts) == hosts - 1).unwrap();
                 cx.forward::<Probe<2>>(&there, Say::Note("forwarded")).unwrap();
                 panic!("as told");
             });
