@@ -3,15 +3,16 @@
 //! Whatever a handler sends, schedules, answers or asks for through its context takes place when it returns, and not at all
 //! where it panics.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, thread, time::Duration};
 
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 
 use crate::actor::{
     actor::Actor,
     core::{Later, Timed, Undo},
     deferred::{self, Owed, Settled},
     envelope::{ActorId, Answer, Metadata, Priority, ReplyOf, TellError},
+    failing,
     handle::Handle,
     handling,
     life::{self, SpawnError},
@@ -23,6 +24,7 @@ use crate::actor::{
     remote::Remote,
     sending::{self, To},
     table::Phase,
+    task,
     timers::TimerId,
     topic::{self, Topic},
     world::{Hosts, World},
@@ -306,7 +308,9 @@ impl<'a, A: Actor> Context<'a, A> {
         timer
     }
 
-    /// Runs a future beside the actor, and sends it what comes of it. Ends with the actor: what comes later is dropped.
+    /// Runs a future beside the actor, and sends it what comes of it. It ends with the actor's value: where that fails and is not
+    /// to go on, or ends, the future is dropped. Where it panics, or making a message of what comes of it does, the actor has
+    /// failed.
     pub fn spawn<T: 'static>(
         &mut self,
         future: impl Future<Output = T> + 'static,
@@ -314,13 +318,11 @@ impl<'a, A: Actor> Context<'a, A> {
     ) {
         let id = self.id;
         self.later(move |world| {
-            let task = future
-                .map(move |output| -> Later<A::World> { Box::new(move |world| push_own::<A>(world, id, map(output))) });
-            world.core().spawn(task.boxed_local());
+            task::run::<A, T>(world, id, future, move |world, output| push_made::<A, _>(world, id, output, map));
         });
     }
 
-    /// Attaches a stream: each item comes as a message. Ends with the actor.
+    /// Attaches a stream: each item comes as a message. It ends with the actor's value, as [`spawn`](Self::spawn)'s do.
     pub fn attach<S: Stream + Unpin + 'static>(&mut self, stream: S, map: impl FnMut(S::Item) -> A::Message + 'static) {
         let id = self.id;
         self.later(move |world| next_item::<A, S>(world, id, stream, Box::new(map)));
@@ -330,7 +332,12 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn watch(&mut self, target: ActorId, map: impl FnOnce(Ended) -> A::Message + 'static) -> WatchId {
         let (me, watch) = (self.id, self.world.core().fresh_id());
         self.later(move |world| {
-            let notify = move |world: &mut A::World, ended: Ended| push_own::<A>(world, me, map(ended));
+            let notify = move |world: &mut A::World, ended: Ended| {
+                if let Some(cell) = Hosts::<A>::table(world).cell_mut(me) {
+                    cell.extras().watching.retain(|known| *known != watch);
+                }
+                push_made::<A, _>(world, me, Ok(ended), map);
+            };
             let Some(cell) = Hosts::<A>::table(world).cell_mut(me) else { return };
             cell.extras().watching.push(watch);
             let core = world.core();
@@ -368,7 +375,7 @@ impl<'a, A: Actor> Context<'a, A> {
     /// Ends a subscription.
     pub fn unsubscribe<T: Topic>(&mut self) {
         let id = self.id;
-        self.later(move |world| topic::unsubscribe::<T, A::World>(world, id));
+        self.later(move |world| topic::unsubscribe::<T, A>(world, id));
     }
 
     /// Publishes an event to whoever has subscribed, on every host.
@@ -459,6 +466,20 @@ pub(crate) fn push_own<A: Actor>(world: &mut A::World, id: ActorId, message: A::
     }
 }
 
+/// Gives an actor the message that it makes of something, where that came to be and making it does not panic.
+fn push_made<A: Actor, T>(
+    world: &mut A::World,
+    id: ActorId,
+    of: thread::Result<T>,
+    make: impl FnOnce(T) -> A::Message,
+) {
+    let of = of.map_err(|cause| handling::describe(&*cause));
+    match of.and_then(|of| failing::contained(|| make(of))) {
+        Ok(message) => push_own::<A>(world, id, message),
+        Err(cause) => failing::failed_beside::<A>(world, id, cause),
+    }
+}
+
 /// Keeps a timer with its actor, to end with it.
 fn note_timer<A: Actor>(world: &mut A::World, id: ActorId, timer: TimerId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else {
@@ -488,7 +509,10 @@ fn every<A: Actor>(
         return;
     }
     let act = move |world: &mut A::World| {
-        push_own::<A>(world, id, make());
+        match failing::contained(&mut make) {
+            Ok(message) => push_own::<A>(world, id, message),
+            Err(cause) => return failing::failed_beside::<A>(world, id, cause),
+        }
         let now = world.core().now;
         // What was missed is not made up for.
         let next = if at + interval > now { at + interval } else { now + interval };
@@ -504,18 +528,17 @@ fn next_item<A: Actor, S: Stream + Unpin + 'static>(
     stream: S,
     mut map: Box<dyn FnMut(S::Item) -> A::Message>,
 ) {
-    if Hosts::<A>::table(world).cell(id).is_none() {
-        return;
-    }
-    let task = stream.into_future().map(move |(item, stream)| -> Later<A::World> {
-        Box::new(move |world| {
-            if let Some(item) = item {
-                push_own::<A>(world, id, map(item));
+    task::run::<A, _>(world, id, stream.into_future(), move |world, next| match next {
+        Ok((Some(item), stream)) => match failing::contained(|| map(item)) {
+            Ok(message) => {
+                push_own::<A>(world, id, message);
                 next_item::<A, S>(world, id, stream, map);
             }
-        })
+            Err(cause) => failing::failed_beside::<A>(world, id, cause),
+        },
+        Ok((None, _)) => {}
+        Err(cause) => failing::failed_beside::<A>(world, id, handling::describe(&*cause)),
     });
-    world.core().spawn(task.boxed_local());
 }
 
 /// What [`Actor::activate`] is given.

@@ -39,7 +39,7 @@ use crate::actor::{
     sleep,
     supervision::Intensity,
     timers::{TimerId, Timers},
-    topic::Subscription,
+    topic::Subscribers,
     tree::{self, Tree},
     worker::Work,
     world::{Hosts, World},
@@ -218,7 +218,7 @@ pub struct Core<W: World> {
     pub(crate) asks: NumberMap<u64, PendingAsk<W>>,
     pub(crate) deferred: NumberMap<u64, Deferred<W>>,
     pub(crate) watches: NumberMap<u64, (ActorId, WatchAction<W>)>,
-    pub(crate) topics: NumberMap<TypeId, Vec<Subscription<W>>>,
+    pub(crate) topics: NumberMap<TypeId, Subscribers<W>>,
     pub(crate) undo: Vec<Undo>,
     pub(crate) later: Vec<Later<W>>,
     /// The same of handlers that were called by others and have returned: it is done whatever becomes of their callers.
@@ -477,7 +477,9 @@ pub(crate) fn run_later<W: World>(world: &mut W) {
         let mut acts = std::mem::take(&mut core.committed);
         acts.append(&mut core.later);
         for act in acts {
-            act(world);
+            if let Err(cause) = failing::contained(|| act(world)) {
+                tracing::error!(host = world.core().host, cause, "something that an actor had put off panicked");
+            }
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What becomes of an actor that has failed: in place, afresh, after a rest, or not at all.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::actor::{
     actor::{Actor, Recovery},
     envelope::ActorId,
-    life,
+    handling::describe,
+    life::{self, Going},
     monitor::Cause,
     sending::enqueue,
     supervision::Verdict,
@@ -57,17 +60,37 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     }
 }
 
-/// Its value is not to be used again. What it had scheduled goes with it.
+/// Runs code of an actor that is no handler: a panic in it goes no further, and is given back.
+pub(crate) fn contained<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|cause| describe(&*cause))
+}
+
+/// Code of an actor has panicked beside its handlers: at making a message of an answer, in a future of its own. It has failed
+/// as if that had been a message.
+pub(crate) fn failed_beside<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    let cell = Hosts::<A>::table(world).cell(id);
+    let is_up =
+        cell.is_some_and(|cell| cell.value.is_some() && matches!(cell.phase, Phase::Running | Phase::Ending { .. }));
+    if is_up {
+        return failed::<A>(world, id, cause);
+    }
+    // It is no more, or rests, or is in the middle of a message: there is nobody to fail.
+    tracing::error!(kind = A::KIND, %id, cause, "something of an actor panicked, and is dropped");
+}
+
+/// Its value is not to be used again. What it had set going goes with it, and what it had put aside is for the fresh one.
 fn drop_value<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let value = cell.value.take();
-    let timers = cell.extras.as_mut().map(|extras| std::mem::take(&mut extras.timers)).unwrap_or_default();
-    for timer in timers {
-        world.core().timers.cancel(timer);
+    if let Some(extras) = &mut cell.extras {
+        let (stash, going) = (std::mem::take(&mut extras.stash), Going::take(extras));
+        let count = stash.len() as u64;
+        cell.mailbox.put_back(stash.into_iter());
+        Hosts::<A>::table(world).figures.pending.add(count);
+        going.end(world, id);
     }
     crate::actor::deferred::settle_all(world, id, true);
-    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
-    if dropped.is_err() {
+    if contained(|| drop(value)).is_err() {
         tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
     }
 }

@@ -1,23 +1,25 @@
 //! How actors come and go: activation with loading, retirement, stopping, and what becomes of the messages meanwhile.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::any::TypeId;
 
-use futures_util::FutureExt as _;
+use futures_util::future::AbortHandle;
 
 use crate::actor::{
     actor::{Activation, Actor, Farewell, Intercepted, Undelivered},
     context::{Activating, Wish},
     core::{Later, Timed},
     deferred,
-    envelope::{ActorId, Envelope, Metadata, Priority},
+    envelope::{ActorId, AskError, Envelope, Metadata, Priority},
     failing, handle,
     handle::Handle,
     handling::{self, CallError, Entered, enter},
     kind_figures::DeadReason,
     monitor::{self, Cause, Ended},
     sending::{self, enqueue},
-    table::Phase,
-    tree,
+    table::{Extras, Phase},
+    task,
+    timers::TimerId,
+    topic, tree,
     world::{Hosts, World},
 };
 
@@ -71,8 +73,7 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let mut waiting = std::mem::take(&mut cell.mailbox);
     let first = waiting.peek().map(|envelope| &envelope.message);
-    let activating = AssertUnwindSafe(|| A::activate(&mut Activating { world, key: &key, id, first }));
-    let activation = catch_unwind(activating);
+    let activation = failing::contained(|| A::activate(&mut Activating { world, key: &key, id, first }));
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     // What activating itself has sent comes behind.
     let own = std::mem::take(&mut cell.mailbox);
@@ -87,17 +88,14 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
             set_phase::<A>(world, id, Phase::Loading);
             let limit = Hosts::<A>::table(world).settings.load_limit;
             set_life_timer::<A>(world, id, limit);
-            let task = AssertUnwindSafe(future).catch_unwind().map(move |loaded| -> Later<A::World> {
-                Box::new(move |world| match loaded {
-                    Ok(loaded) => self::loaded::<A>(world, id, loaded),
-                    Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
-                })
+            task::run::<A, _>(world, id, future, move |world, loaded| match loaded {
+                Ok(loaded) => self::loaded::<A>(world, id, loaded),
+                Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
             });
-            world.core().spawn(task.boxed_local());
         }
         Ok(Activation::Absent) => nobody::<A>(world, id, None),
         Ok(Activation::Refused(error)) => nobody::<A>(world, id, Some(error)),
-        Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
+        Err(cause) => not_loaded::<A>(world, id, &cause),
     }
 }
 
@@ -143,13 +141,21 @@ fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) 
             continue;
         }
         let Some(key) = &key else { continue };
-        match A::intercept(world, key, envelope) {
-            Intercepted::Taken => {}
-            Intercepted::Deliver(envelope) => match Hosts::<A>::table(world).find(key) {
+        let (kind, reply) = (Hosts::<A>::table(world).kind, envelope.reply.clone());
+        match failing::contained(|| A::intercept(world, key, envelope)) {
+            Err(cause) => {
+                tracing::error!(kind = A::KIND, cause, "an interceptor panicked, and its message is lost");
+                world.core().count_dead(kind, DeadReason::NoSuchActor);
+                if let Some(reply) = reply {
+                    sending::answer(world, reply, Err(AskError::Stopped));
+                }
+            }
+            Ok(Intercepted::Taken) => {}
+            Ok(Intercepted::Deliver(envelope)) => match Hosts::<A>::table(world).find(key) {
                 Some(found) => redeliver::<A>(world, key, found, envelope),
                 None => sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor)),
             },
-            Intercepted::Pass(envelope) => {
+            Ok(Intercepted::Pass(envelope)) => {
                 sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor));
             }
         }
@@ -267,7 +273,7 @@ pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) {
         // Asking it is its own code.
         let may = |world: &mut A::World| Hosts::<A>::table(world).get(id).is_some_and(A::may_retire);
         let is_child = Hosts::<A>::table(world).cell(id).is_some_and(|cell| cell.child().is_some());
-        if !is_child && catch_unwind(AssertUnwindSafe(|| may(world))).unwrap_or(true) {
+        if !is_child && failing::contained(|| may(world)).unwrap_or(true) {
             begin_ending::<A>(world, id, true);
         } else {
             Hosts::<A>::table(world).note_idle(id.slot, now);
@@ -370,28 +376,54 @@ pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires:
     }
 }
 
-type TakenOut<A> = (
-    Option<<A as Actor>::Key>,
-    crate::actor::mailbox::Mailbox<Envelope<A>>,
-    Option<Box<crate::actor::table::Extras<A>>>,
-);
+type TakenOut<A> = (Option<<A as Actor>::Key>, crate::actor::mailbox::Mailbox<Envelope<A>>, Option<Box<Extras<A>>>);
 
-/// Takes an actor out of its table, with what it had set going.
+/// What an actor's value has set going, which ends with it.
+pub(crate) struct Going {
+    timers: Vec<TimerId>,
+    tasks: Vec<(u64, AbortHandle)>,
+    watching: Vec<u64>,
+    topics: Vec<TypeId>,
+}
+
+impl Going {
+    pub(crate) fn take<A: Actor>(extras: &mut Extras<A>) -> Self {
+        Self {
+            timers: std::mem::take(&mut extras.timers),
+            tasks: std::mem::take(&mut extras.tasks),
+            watching: std::mem::take(&mut extras.watching),
+            topics: std::mem::take(&mut extras.topics),
+        }
+    }
+
+    pub(crate) fn end<W: World>(self, world: &mut W, id: ActorId) {
+        for timer in self.timers {
+            world.core().timers.cancel(timer);
+        }
+        for (_, task) in self.tasks {
+            task.abort();
+        }
+        for watch in self.watching {
+            monitor::unwatch(world, watch);
+        }
+        for topic in self.topics {
+            topic::forget(world.core(), topic, id);
+        }
+    }
+}
+
+/// Takes an actor out of its table, and ends what it had set going.
 fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> {
     set_phase::<A>(world, id, Phase::Down);
     clear_life_timer::<A>(world, id);
     let mut cell = Hosts::<A>::table(world).remove(id)?;
     if let Some(extras) = &mut cell.extras {
-        for timer in std::mem::take(&mut extras.timers) {
-            world.core().timers.cancel(timer);
-        }
-        for watch in std::mem::take(&mut extras.watching) {
-            monitor::unwatch(world, watch);
-        }
+        let going = Going::take(extras);
+        going.end(world, id);
     }
     // Dropping it is its own code.
     let value = cell.value.take();
-    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+    if failing::contained(|| drop(value)).is_err() {
         tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
     }
     Some((cell.key, cell.mailbox, cell.extras))
@@ -443,12 +475,7 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
 }
 
 /// Tells who watches or waits, and the supervisor.
-fn tell_end<A: Actor>(
-    world: &mut A::World,
-    id: ActorId,
-    extras: Option<Box<crate::actor::table::Extras<A>>>,
-    cause: &Cause,
-) {
+fn tell_end<A: Actor>(world: &mut A::World, id: ActorId, extras: Option<Box<Extras<A>>>, cause: &Cause) {
     let Some(extras) = extras else { return };
     for watcher in extras.watchers {
         monitor::tell(world, watcher, Ended { actor: Some(id), cause: cause.clone() });

@@ -47,6 +47,7 @@ pub mod startup;
 pub mod supervision;
 pub mod system;
 pub mod table;
+mod task;
 #[cfg(test)]
 mod tests;
 pub mod timers;

@@ -9,6 +9,7 @@ use crate::actor::{
     actor::{Actor, Undelivered},
     core::{Core, Timed, Undo},
     envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyOf, ReplyTo, TellError},
+    failing,
     kind_figures::DeadReason,
     mailbox::{Mailbox, Overflow, Pushed},
     mesh::Lane,
@@ -352,7 +353,11 @@ pub(crate) fn bury<A: Actor>(world: &mut A::World, key: Option<&A::Key>, envelop
             };
             answer(world, reply, Err(error));
         }
-        None => A::undelivered(world, key, message, why),
+        None => {
+            if let Err(cause) = failing::contained(|| A::undelivered(world, key, message, why)) {
+                tracing::error!(kind = A::KIND, cause, "a kind panicked at a message that was not delivered");
+            }
+        }
     }
 }
 
@@ -413,7 +418,10 @@ pub(crate) fn ask<A: Actor, B: Actor>(
         };
         let now = world.core().now;
         let metadata = Metadata { id, sender: None, created_at: now, deadline: None, priority: Priority::Data };
-        push_promised::<B>(world, asker, map(answer), metadata);
+        match failing::contained(|| map(answer)) {
+            Ok(message) => push_promised::<B>(world, asker, message, metadata),
+            Err(cause) => failing::failed_beside::<B>(world, asker, cause),
+        }
     });
     core.asks.insert(id, PendingAsk { timer, complete });
     if core.nesting > 0 {

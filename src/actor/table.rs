@@ -1,11 +1,13 @@
 //! The actors of one kind on one host.
 
 use std::{
+    any::TypeId,
     collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::future::AbortHandle;
 use slab::Slab;
 
 use crate::actor::{
@@ -80,6 +82,10 @@ pub(crate) struct Extras<A: Actor> {
     pub stop_waiters: Vec<Later<A::World>>,
     /// What it has scheduled.
     pub timers: Vec<TimerId>,
+    /// Its futures and streams, by number.
+    pub tasks: Vec<(u64, AbortHandle)>,
+    /// The topics that it has subscribed to.
+    pub topics: Vec<TypeId>,
     /// The supervisor that it is a child of by name, and its number there.
     pub child: Option<usize>,
     /// Why it stands still.
@@ -100,6 +106,8 @@ impl<A: Actor> Default for Extras<A> {
             watching: Vec::new(),
             stop_waiters: Vec::new(),
             timers: Vec::new(),
+            tasks: Vec::new(),
+            topics: Vec::new(),
             child: None,
             cause: None,
             stash: VecDeque::new(),

@@ -1,5 +1,8 @@
 //! Where several things happen at once: each of these was wrong once.
 
+mod bounds;
+mod lives;
+mod panics;
 mod pressure;
 mod undoing;
 
