@@ -434,7 +434,7 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
     if matches!(cause, Cause::Failed(_) | Cause::Forced) {
         let key = Hosts::<A>::table(world).key(id).cloned();
         let value = Hosts::<A>::table(world).cell_mut(id).and_then(|cell| cell.value.take());
-        let lost = catch_unwind(AssertUnwindSafe(|| A::lost(world, key.as_ref(), value, &cause)));
+        let lost = failing::contained(|| A::lost(world, key.as_ref(), value, &cause));
         if lost.is_err() {
             tracing::error!(kind = A::KIND, "what follows an actor's failure panicked");
         }
