@@ -10,6 +10,7 @@ use crate::actor::{
     key::Key,
     kind_figures::DeadReason,
     mailbox::Overflow,
+    monitor::Cause,
     supervision::{BackOff, Intensity},
     world::Hosts,
 };
@@ -69,6 +70,12 @@ pub trait Actor: Sized + 'static {
     fn ending(&mut self, cx: &mut Context<'_, Self>) -> Farewell {
         let _ = cx;
         Farewell::Done
+    }
+
+    /// It has ended without its clean-up: it failed too often, or took too long. What others rely on it for is to be put in
+    /// order here. Its value is given where there is one still.
+    fn lost(world: &mut Self::World, key: Option<&Self::Key>, value: Option<Box<Self>>, cause: &Cause) {
+        let _ = (world, key, value, cause);
     }
 
     /// A message found nobody, and `activate` made nobody: an interceptor may take it, or create the recipient and have it

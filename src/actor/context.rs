@@ -23,6 +23,7 @@ use crate::actor::{
     pool::Route,
     remote::Remote,
     sending::{self, To},
+    table::Phase,
     task,
     timers::TimerId,
     topic::{self, Topic},
@@ -117,6 +118,12 @@ impl<'a, A: Actor> Context<'a, A> {
     /// Whether somebody waits for a reply.
     pub fn is_asked(&self) -> bool {
         self.reply.is_some()
+    }
+
+    /// Whether the actor is in its clean-up.
+    pub fn is_ending(&mut self) -> bool {
+        let id = self.id;
+        Hosts::<A>::table(self.world).phase(id).is_some_and(|(phase, _)| matches!(phase, Phase::Ending { .. }))
     }
 
     /// The moment at which handling it began.

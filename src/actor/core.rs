@@ -2,7 +2,7 @@
 
 use std::{
     any::TypeId,
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     marker::PhantomData,
     pin::Pin,
     sync::{
@@ -24,6 +24,7 @@ use crate::actor::{
     deferred::Deferred,
     envelope::ActorId,
     failing, handling,
+    hashing::NumberMap,
     kind_figures::{DeadReason, KindFigures},
     life,
     mesh::{Address, Lane, SendError},
@@ -35,6 +36,7 @@ use crate::actor::{
     rng::Rng,
     running::Running,
     sending::{self, PendingAsk},
+    sleep,
     supervision::Intensity,
     timers::{TimerId, Timers},
     topic::Subscribers,
@@ -217,10 +219,10 @@ pub struct Core<W: World> {
     pub(crate) kinds: Vec<Kind<W>>,
     pub(crate) ready: VecDeque<(u16, u32)>,
     pub(crate) timers: Timers<Timed<W>>,
-    pub(crate) asks: HashMap<u64, PendingAsk<W>>,
-    pub(crate) deferred: HashMap<u64, Deferred<W>>,
-    pub(crate) watches: HashMap<u64, (ActorId, WatchAction<W>)>,
-    pub(crate) topics: HashMap<TypeId, Subscribers<W>>,
+    pub(crate) asks: NumberMap<u64, PendingAsk<W>>,
+    pub(crate) deferred: NumberMap<u64, Deferred<W>>,
+    pub(crate) watches: NumberMap<u64, (ActorId, WatchAction<W>)>,
+    pub(crate) topics: NumberMap<TypeId, Subscribers<W>>,
     pub(crate) undo: Vec<Undo>,
     pub(crate) later: Vec<Later<W>>,
     /// The same of handlers that were called by others and have returned: it is done whatever becomes of their callers.
@@ -263,10 +265,10 @@ impl<W: World> Core<W> {
             kinds: Vec::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
-            asks: HashMap::new(),
-            deferred: HashMap::new(),
-            watches: HashMap::new(),
-            topics: HashMap::new(),
+            asks: NumberMap::default(),
+            deferred: NumberMap::default(),
+            watches: NumberMap::default(),
+            topics: NumberMap::default(),
             undo: Vec::new(),
             later: Vec::new(),
             committed: Vec::new(),
@@ -305,6 +307,7 @@ impl<W: World> Core<W> {
         table.host = self.host;
         table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };
         table.figures = figures.clone();
+        table.running = self.running.clone();
         self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
     }
 
@@ -347,8 +350,9 @@ impl<W: World> Core<W> {
         }
         let timer = self.timers.next().map(|at| at.since(self.now));
         let tree = self.tree.next_deadline().map(|at| at.since(self.now));
+        let sleeper = sleep::next().map(|at| at.since(self.now));
         let kept = self.outbox.has_kept().then_some(Duration::from_millis(1));
-        [timer, tree, kept].into_iter().flatten().min()
+        [timer, tree, sleeper, kept].into_iter().flatten().min()
     }
 
     /// Actors that have something to do now.
@@ -382,6 +386,16 @@ impl<W: World> Core<W> {
         self.outbox.send(usize::from(host), lane, parcel);
     }
 
+    /// Reserves a place for something to be handed to another host; none where all are taken.
+    pub fn reserve(&self, host: usize) -> Option<crate::actor::mesh::Slot<Parcel>> {
+        self.post.mesh.shard(host).try_reserve()
+    }
+
+    /// Sends a parcel to another host, after what was sent there before.
+    pub fn send_to(&mut self, host: usize, lane: Lane, parcel: Parcel) {
+        self.send_parcel(host as u16, lane, parcel);
+    }
+
     fn released(&self) -> &flume::Receiver<ActorId> {
         &self.post.registry.hosts()[usize::from(self.host)].released.1
     }
@@ -404,6 +418,10 @@ pub fn take<W: World>(world: &mut W, parcel: Parcel) {
     world.core().tell_time();
     match parcel {
         Parcel::Do(act) => act(world),
+        // For worlds that know what it is; they take it before it comes here.
+        Parcel::Handed(_) => {
+            tracing::error!(host = world.core().host, "something was handed to a world that takes nothing")
+        }
         Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
@@ -432,9 +450,10 @@ fn end_kinds<W: World>(world: &mut W, names: &[&'static str], by_force: bool, te
     let kinds: Vec<usize> = (0..core.kinds.len()).filter(|kind| names.contains(&core.kinds[*kind].name)).collect();
     let mut left = 0;
     for &kind in &kinds {
-        let (name, ops) = (world.core().kinds[kind].name, world.core().kinds[kind].ops);
+        let Kind { ops, of, .. } = world.core().kinds[kind];
         ops.close(world);
-        tree::kind_ends(world, name);
+        // Their supervisors are not to start them again.
+        tree::dismiss(world, of);
         for id in ops.ids(world) {
             left += 1;
             if by_force {
@@ -488,6 +507,8 @@ pub fn turn<W: World>(world: &mut W) {
     core.turn_until = now + TURN_LIMIT;
     let beat = &core.post.registry.hosts()[usize::from(core.host)].heartbeat;
     beat.store(now.as_ns(), Ordering::Relaxed);
+    sleep::enter_host();
+    sleep::wake_due(now);
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
         match due {

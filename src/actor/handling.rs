@@ -193,13 +193,12 @@ pub(crate) fn enter<A: Actor, R>(
         let is_there = matches!(cell.phase, Phase::Running | Phase::Ending { .. } | Phase::BackingOff);
         return nothing(if is_there { CallError::Busy } else { CallError::NoSuchActor }, reply);
     };
-    let core = world.core();
-    let started = core.now;
-    let running = &core.running;
+    let started = world.core().now;
+    let table = Hosts::<A>::table(world);
+    let running = &table.running;
     running.begin(id.kind, started, limit_ns);
     if running.is_other(id.kind, id.slot, id.generation) {
-        let running = running.clone();
-        match Hosts::<A>::table(world).key(id) {
+        match table.key(id) {
             Some(key) => running.name(&key.text()),
             None => running.name(&id.to_string()),
         }

@@ -291,6 +291,17 @@ pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) -> bool {
     true
 }
 
+/// Ends an actor at once, without its clean-up: what it was has gone elsewhere. What waits for it, or comes, is for
+/// whoever is under its key next.
+pub fn depart<A: Actor>(world: &mut A::World, id: ActorId) {
+    finish::<A>(world, id, Cause::Stopped);
+}
+
+/// Ends an actor at once, as one that has failed: what waits for it is answered so.
+pub fn fail<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    finish::<A>(world, id, Cause::Failed(cause));
+}
+
 /// Has an actor retire. Ignored where messages wait for it, or it is not at rest.
 pub fn retire<A: Actor>(world: &mut A::World, id: ActorId) -> bool {
     let table = Hosts::<A>::table(world);
@@ -436,6 +447,14 @@ fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> 
 
 /// An actor is no more. What came for it meanwhile goes to its next activation, or, where it failed, back to who asked.
 pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) {
+    if matches!(cause, Cause::Failed(_) | Cause::Forced) {
+        let key = Hosts::<A>::table(world).key(id).cloned();
+        let value = Hosts::<A>::table(world).cell_mut(id).and_then(|cell| cell.value.take());
+        let lost = failing::contained(|| A::lost(world, key.as_ref(), value, &cause));
+        if lost.is_err() {
+            tracing::error!(kind = A::KIND, "what follows an actor's failure panicked");
+        }
+    }
     let Some((key, mailbox, mut extras)) = take_out::<A>(world, id) else { return };
     let died = matches!(cause, Cause::Failed(_));
     deferred::settle_all(world, id, died);

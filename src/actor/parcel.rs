@@ -2,13 +2,13 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use crate::actor::{
     actor::Actor,
     envelope::{ActorId, Envelope, Metadata, ReplyOf},
+    hashing::NumberMap,
     kind_figures::KindFigures,
     mesh::Mesh,
     monitor::Ended,
@@ -19,6 +19,9 @@ use crate::actor::{
 pub enum Parcel {
     /// Something to do in the receiving world, which is given as what it is.
     Do(Box<dyn FnOnce(&mut dyn Any) + Send>),
+    /// Something that owns what must not be lost, for the host's world itself. Sent in a reserved
+    /// [`Slot`](crate::actor::mesh::Slot); it comes back whole where the host is gone.
+    Handed(Box<dyn Any + Send>),
     /// The answer to an ask of this host: an `Option<Answer<_, _>>`.
     Answer {
         /// The ask.
@@ -82,6 +85,7 @@ impl std::fmt::Debug for Parcel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Do(_) => "Do",
+            Self::Handed(_) => "Handed",
             Self::Answer { .. } => "Answer",
             Self::Published { .. } => "Published",
             Self::Watch { .. } => "Watch",
@@ -115,6 +119,8 @@ pub(crate) struct Posted<A: Actor> {
 /// Whom it is for.
 pub(crate) enum PostedTo<A: Actor> {
     Key(A::Key),
+    /// On that host, wherever the key's home is.
+    At(A::Key),
     Id(ActorId),
     Pool(crate::actor::pool::Route),
 }
@@ -137,7 +143,7 @@ struct Placed {
 /// the first host starts.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    placed: HashMap<TypeId, Placed>,
+    placed: NumberMap<TypeId, Placed>,
     hosts: Vec<HostEntry>,
 }
 

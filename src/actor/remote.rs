@@ -108,7 +108,7 @@ impl Remote {
             if self.clock.now() >= deadline {
                 return Err(TellError::Full(message));
             }
-            crate::actor::sleep::sleep(Duration::from_millis(2)).await;
+            crate::actor::sleep::sleep(&self.clock, Duration::from_millis(2)).await;
         }
     }
 
@@ -120,7 +120,7 @@ impl Remote {
         within: Duration,
     ) -> Answer<A::Reply, A::Error> {
         let answer = self.begin_ask::<A>(Whom::Key(key), message, within)?;
-        match timeout(within, answer.recv_async()).await {
+        match timeout(&self.clock, within, answer.recv_async()).await {
             Some(answer) => answer.unwrap_or(Err(AskError::Stopped)),
             None => Err(AskError::TimedOut),
         }
@@ -134,7 +134,7 @@ impl Remote {
         within: Duration,
     ) -> Answer<A::Reply, A::Error> {
         let answer = self.begin_ask::<A>(Whom::Id(id), message, within)?;
-        match timeout(within, answer.recv_async()).await {
+        match timeout(&self.clock, within, answer.recv_async()).await {
             Some(answer) => answer.unwrap_or(Err(AskError::Stopped)),
             None => Err(AskError::TimedOut),
         }
@@ -148,7 +148,7 @@ impl Remote {
         within: Duration,
     ) -> Answer<A::Reply, A::Error> {
         let answer = self.begin_ask::<A>(Whom::Pool(route), message, within)?;
-        match timeout(within, answer.recv_async()).await {
+        match timeout(&self.clock, within, answer.recv_async()).await {
             Some(answer) => answer.unwrap_or(Err(AskError::Stopped)),
             None => Err(AskError::TimedOut),
         }
@@ -214,10 +214,10 @@ impl Remote {
         let mut answers = Vec::new();
         for host in hosts {
             let left = deadline.since(self.clock.now());
-            let Some(Ok(waiting)) = timeout(left, host.recv_async()).await else { continue };
+            let Some(Ok(waiting)) = timeout(&self.clock, left, host.recv_async()).await else { continue };
             for (key, answer) in waiting {
                 let left = deadline.since(self.clock.now());
-                let answer = match timeout(left, answer.recv_async()).await {
+                let answer = match timeout(&self.clock, left, answer.recv_async()).await {
                     Some(answer) => answer.unwrap_or(Err(AskError::Stopped)),
                     None => Err(AskError::TimedOut),
                 };
@@ -297,7 +297,7 @@ impl Remote {
                 Err(SendError::Stopped(_)) => return Err(()),
                 Err(SendError::Full(back)) => parcel = back,
             }
-            crate::actor::sleep::sleep(Duration::from_millis(2)).await;
+            crate::actor::sleep::sleep(&self.clock, Duration::from_millis(2)).await;
         }
     }
 

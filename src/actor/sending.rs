@@ -1,6 +1,9 @@
 //! Messages on their way: telling, asking, answering, and what could not be delivered.
 
-use std::any::{Any, TypeId};
+use std::{
+    any::{Any, TypeId},
+    time::Duration,
+};
 
 use crate::actor::{
     actor::{Actor, Undelivered},
@@ -21,6 +24,8 @@ use crate::actor::{
 /// Whom a message is for.
 pub(crate) enum To<'a, A: Actor> {
     Key(&'a A::Key),
+    /// That of this host, wherever the key's home is.
+    At(u16, &'a A::Key),
     Id(ActorId),
     Pool(Route),
 }
@@ -65,6 +70,13 @@ pub(crate) fn send<A: Actor, W: World>(
                 }
                 None => None,
             },
+            To::At(host, key) if usize::from(*host) == me => match table.keys.get(*key).copied() {
+                Some(slot) => Some(slot),
+                None => {
+                    let now = world.core().now;
+                    Some(Hosts::<A>::table(world).insert(Some((*key).clone()), now).slot)
+                }
+            },
             To::Id(id) if usize::from(id.host) == me => {
                 if id.kind != table.kind || table.cell(*id).is_none() {
                     return Err((TellError::Stopped(message), reply));
@@ -80,7 +92,7 @@ pub(crate) fn send<A: Actor, W: World>(
                     Err(pool::NoMember(None)) => return Err((TellError::Stopped(message), reply)),
                 }
             }
-            To::Id(_) | To::Pool(_) => None,
+            To::At(..) | To::Id(_) | To::Pool(_) => None,
         };
         if let Some(slot) = local {
             let route = if let To::Pool(route) = &to { route.hash() } else { 0 };
@@ -90,12 +102,14 @@ pub(crate) fn send<A: Actor, W: World>(
     let core = world.core();
     let host = match &to {
         To::Key(key) => core.post.registry.home::<A>(key),
+        To::At(host, _) => Some(usize::from(*host)),
         To::Id(id) => Some(usize::from(id.host)),
         To::Pool(_) => pool_host::<A>(core),
     };
     let Some(host) = host else { return Err((TellError::Stopped(message), reply)) };
     let to = match to {
         To::Key(key) => PostedTo::Key(key.clone()),
+        To::At(_, key) => PostedTo::At(key.clone()),
         To::Id(id) => PostedTo::Id(id),
         To::Pool(route) => PostedTo::Pool(route),
     };
@@ -110,6 +124,45 @@ pub(crate) fn send<A: Actor, W: World>(
     }
 }
 
+/// What a world sends in nobody's name: its handlers have their [context](crate::actor::context::Context) for that.
+fn anonymous<W: World>(world: &mut W) -> Metadata {
+    let core = world.core();
+    let (id, created_at) = (core.fresh_id(), core.now);
+    Metadata { id, sender: None, created_at, deadline: None, priority: Priority::Data }
+}
+
+/// Sends a message in nobody's name, from a world's own code.
+pub fn tell<A: Actor, W: World>(world: &mut W, key: &A::Key, message: A::Message) -> Result<(), TellError<A::Message>> {
+    let metadata = anonymous(world);
+    send::<A, W>(world, To::Key(key), message, metadata, None).map_err(|(error, _)| error)
+}
+
+/// The same, to the actor that a certain host has under the key, wherever the key's home is: for kinds that live where
+/// something else is.
+pub fn tell_at<A: Actor, W: World>(
+    world: &mut W,
+    host: usize,
+    key: &A::Key,
+    message: A::Message,
+) -> Result<(), TellError<A::Message>> {
+    let metadata = anonymous(world);
+    send::<A, W>(world, To::At(host as u16, key), message, metadata, None).map_err(|(error, _)| error)
+}
+
+/// Asks in the name of an actor of this host, from a world's own code. The actor is given the answer as a message.
+pub fn ask_as<A: Actor, B: Actor>(
+    world: &mut B::World,
+    asker: ActorId,
+    key: &A::Key,
+    message: A::Message,
+    timeout: Duration,
+    map: impl FnOnce(Answer<A::Reply, A::Error>) -> B::Message + 'static,
+) -> u64 {
+    let deadline = world.core().now + timeout;
+    let metadata = Metadata { sender: Some(asker), deadline: Some(deadline), ..anonymous(world) };
+    ask::<A, B>(world, asker, To::Key(key), message, metadata, deadline, map)
+}
+
 /// A pool lives on the first host of its kind.
 fn pool_host<A: Actor>(core: &Core<impl World>) -> Option<usize> {
     core.post.registry.hosts_of::<A>().first().copied()
@@ -120,7 +173,9 @@ pub(crate) fn arrive<A: Actor>(world: &mut A::World, posted: Posted<A>) {
     let metadata = posted.metadata;
     let (to, envelope) = posted.into_envelope();
     let Envelope { message, reply, .. } = envelope;
+    let me = world.core().host;
     let result = match &to {
+        PostedTo::At(key) => send::<A, _>(world, To::At(me, key), message, metadata, reply),
         PostedTo::Key(key) => send::<A, _>(world, To::Key(key), message, metadata, reply),
         PostedTo::Id(id) => send::<A, _>(world, To::Id(*id), message, metadata, reply),
         PostedTo::Pool(route) => send::<A, _>(world, To::Pool(route.clone()), message, metadata, reply),
@@ -131,7 +186,7 @@ pub(crate) fn arrive<A: Actor>(world: &mut A::World, posted: Posted<A>) {
             TellError::Stopped(_) | TellError::NoSuchMember { .. } => DeadReason::NoSuchActor,
         };
         let envelope = Envelope::new(error.into_message(), metadata, reply);
-        let key = if let PostedTo::Key(key) = &to { Some(key) } else { None };
+        let key = if let PostedTo::Key(key) | PostedTo::At(key) = &to { Some(key) } else { None };
         bury::<A>(world, key, envelope, &Undelivered::For(reason));
     }
 }
@@ -382,6 +437,7 @@ pub(crate) fn ask<A: Actor, B: Actor>(
             Err((TellError::Stopped(_) | TellError::NoSuchMember { .. }, _)) => Some(Completion::Stopped),
         }
     };
+    // Told by a message of its own, not from within this call.
     if let Some(completion) = failed {
         let completion = match completion {
             Completion::MailboxFull => |world: &mut B::World, id| answered(world, id, Completion::MailboxFull),

@@ -1,10 +1,11 @@
 //! A world for actors that share nothing but their thread.
 
-use std::{any::Any, any::TypeId, collections::HashMap};
+use std::any::{Any, TypeId};
 
 use crate::actor::{
     actor::{Actor, KindSettings},
     core::{self, Core},
+    hashing::NumberMap,
     moment::ActorClock,
     parcel::{Parcel, Post},
     table::Table,
@@ -17,14 +18,14 @@ use crate::actor::{
 /// A world of one's own, with a field for each table, saves the look-up and can hold what its actors share.
 pub struct System {
     core: Core<Self>,
-    tables: HashMap<TypeId, Box<dyn Any>>,
+    tables: NumberMap<TypeId, Box<dyn Any>>,
     is_over: bool,
 }
 
 impl System {
     /// A world without kinds, for a host of this number.
     pub fn new(host: usize, post: Post, clock: ActorClock, seed: u64) -> Self {
-        Self { core: Core::new(host, post, clock, seed), tables: HashMap::new(), is_over: false }
+        Self { core: Core::new(host, post, clock, seed), tables: NumberMap::default(), is_over: false }
     }
 
     /// Adds a kind.

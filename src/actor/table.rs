@@ -17,6 +17,7 @@ use crate::actor::{
     kind_figures::KindFigures,
     mailbox::Mailbox,
     moment::Moment,
+    running::Running,
     supervision::RestartLog,
     timers::TimerId,
 };
@@ -189,6 +190,8 @@ pub struct Table<A: Actor> {
     /// Those with nothing to do, by when that was noted; their `last_active` may be later.
     pub(crate) idle: VecDeque<(u32, u32, Moment)>,
     pub(crate) figures: Arc<KindFigures>,
+    /// What the host handles just now; here as well as in its core, to be written without asking that for it.
+    pub(crate) running: Arc<Running>,
     pub(crate) next_generation: u32,
     /// The members of the pool, by their number.
     pub(crate) pool: Vec<u32>,
@@ -214,6 +217,7 @@ impl<A: Actor> Table<A> {
             keys: HashMap::new(),
             idle: VecDeque::new(),
             figures: Arc::default(),
+            running: Arc::default(),
             next_generation: 0,
             pool: Vec::new(),
             pool_cursor: 0,
@@ -276,6 +280,17 @@ impl<A: Actor> Table<A> {
         ActorId { host: self.host, kind: self.kind, slot, generation: cell.generation }
     }
 
+    /// The id of the actor in a slot, where there is one.
+    pub fn id_at(&self, slot: u32) -> Option<ActorId> {
+        let generation = self.cells.get(slot as usize)?.generation;
+        Some(ActorId { host: self.host, kind: self.kind, slot, generation })
+    }
+
+    /// Slots go up to this, not included: for walks that are spread over turns.
+    pub fn slots(&self) -> usize {
+        self.cells.capacity()
+    }
+
     /// The key of an actor.
     pub fn key(&self, id: ActorId) -> Option<&A::Key> {
         self.cell(id)?.key.as_ref()
@@ -310,6 +325,11 @@ impl<A: Actor> Table<A> {
     pub fn is_free(&self, id: ActorId) -> bool {
         self.cell(id)
             .is_some_and(|cell| cell.phase == Phase::Running && cell.value.is_some() && cell.mailbox.is_empty())
+    }
+
+    /// Whether an actor handles messages: it has begun, does not rest after a failure, and does not end.
+    pub fn is_running(&self, id: ActorId) -> bool {
+        self.cell(id).is_some_and(|cell| cell.phase == Phase::Running)
     }
 
     pub(crate) fn cell(&self, id: ActorId) -> Option<&Cell<A>> {
