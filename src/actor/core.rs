@@ -301,8 +301,9 @@ impl<W: World> Core<W> {
         let of = TypeId::of::<A>();
         assert!(self.kinds.iter().all(|kind| kind.of != of), "{} is registered twice", A::KIND);
         let known = &self.post.registry.hosts()[usize::from(self.host)].kinds;
-        let figures = known.iter().find(|(name, _)| *name == A::KIND).map(|(_, figures)| figures.clone());
-        let figures = figures.unwrap_or_default();
+        let place = known.iter().position(|(name, _)| *name == A::KIND);
+        let figures = place.map(|place| known[place].1.clone()).unwrap_or_default();
+        table.shown_as = place.map_or(u16::MAX, |place| place as u16);
         table.kind = self.kinds.len() as u16;
         table.host = self.host;
         table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };

@@ -196,7 +196,7 @@ pub(crate) fn enter<A: Actor, R>(
     let started = world.core().now;
     let table = Hosts::<A>::table(world);
     let running = &table.running;
-    running.begin(id.kind, started, limit_ns);
+    running.begin(table.shown_as, started, limit_ns);
     if running.is_other(id.kind, id.slot, id.generation) {
         match table.key(id) {
             Some(key) => running.name(&key.text()),

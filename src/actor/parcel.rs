@@ -145,6 +145,8 @@ struct Placed {
 pub struct Registry {
     placed: NumberMap<TypeId, Placed>,
     hosts: Vec<HostEntry>,
+    /// Numbers for messages that no host sends.
+    pub(crate) next_id: Arc<AtomicU64>,
 }
 
 /// What is known of a host without asking it.

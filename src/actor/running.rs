@@ -11,7 +11,7 @@ const WORDS: usize = 8;
 /// good enough for a report on something that has not moved for a second.
 #[derive(Debug, Default)]
 pub struct Running {
-    /// The kind's number and one more; 0 where nothing runs.
+    /// The kind's place in the registry and one more; 0 where nothing runs.
     kind: AtomicU64,
     since: AtomicU64,
     limit_ns: AtomicU64,
@@ -25,7 +25,7 @@ pub struct Running {
 /// What a host was seen to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The kind's number on that host.
+    /// The kind's place among [those of that host](crate::actor::parcel::HostEntry::kinds); past them where it was not placed there.
     pub kind: u16,
     /// The beginning of its key, up to 64 bytes.
     pub key: String,

@@ -59,8 +59,8 @@ pub(crate) fn send<A: Actor, W: World>(
     let me = usize::from(world.core().host);
     if TypeId::of::<W>() == TypeId::of::<A::World>()
         && let Some(world) = (world as &mut dyn Any).downcast_mut::<A::World>()
+        && let Some(table) = Hosts::<A>::try_table(world)
     {
-        let table = Hosts::<A>::table(world);
         let local = match &to {
             To::Key(key) => match table.keys.get(*key).copied() {
                 Some(slot) => Some(slot),
@@ -106,7 +106,8 @@ pub(crate) fn send<A: Actor, W: World>(
         To::Id(id) => Some(usize::from(id.host)),
         To::Pool(_) => pool_host::<A>(core),
     };
-    let Some(host) = host else { return Err((TellError::Stopped(message), reply)) };
+    // One that should live here would have a table here.
+    let Some(host) = host.filter(|host| *host != me) else { return Err((TellError::Stopped(message), reply)) };
     let to = match to {
         To::Key(key) => PostedTo::Key(key.clone()),
         To::At(_, key) => PostedTo::At(key.clone()),

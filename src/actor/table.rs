@@ -183,6 +183,8 @@ impl<A: Actor> Cell<A> {
 /// The actors of one kind on one host.
 pub struct Table<A: Actor> {
     pub(crate) kind: u16,
+    /// The kind's place among those that the registry knows of the host: how others, who know no more, are told of it.
+    pub(crate) shown_as: u16,
     pub(crate) host: u16,
     pub(crate) settings: KindSettings,
     pub(crate) cells: Slab<Cell<A>>,
@@ -211,6 +213,7 @@ impl<A: Actor> Table<A> {
     pub fn new(settings: KindSettings) -> Self {
         Self {
             kind: u16::MAX,
+            shown_as: u16::MAX,
             host: 0,
             settings,
             cells: Slab::new(),
