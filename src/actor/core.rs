@@ -22,7 +22,7 @@ use crate::actor::{
     actor::{Actor, KindSettings},
     dead_letters::DeadLetters,
     deferred::Deferred,
-    envelope::ActorId,
+    envelope::{ActorId, OpenAsk},
     failing, handling,
     kind_figures::{DeadReason, KindFigures},
     life,
@@ -35,7 +35,7 @@ use crate::actor::{
     report,
     rng::Rng,
     running::Running,
-    sending::{self, PendingAsk},
+    sending::{self, Completion, NoAnswer, PendingAsk},
     supervision::Intensity,
     timers::{TimerId, Timers},
     topic::Subscription,
@@ -67,15 +67,17 @@ pub(crate) enum Timed<W> {
 /// What a handler has done that is undone where it fails.
 pub(crate) enum Undo {
     /// It told somebody of this host.
-    Told { kind: u16, slot: u32, place: PlaceTaken },
+    Told { to: ActorId, place: PlaceTaken, id: u64 },
     /// It told somebody elsewhere.
-    Posted { batch: usize },
+    Posted { batch: usize, id: u64 },
     /// It asked.
     Asked(u64),
     /// It set a timer.
     Set(TimerId),
-    /// It kept a place of reply for later.
+    /// It kept a place of reply for later, or gave a reply that was owed.
     Deferred(u64),
+    /// It made an actor.
+    Spawned(ActorId),
 }
 
 /// What the runtime does with the actors of a kind without knowing their type.
@@ -83,7 +85,7 @@ pub(crate) trait KindOps<W: World> {
     fn run(&self, world: &mut W, slot: u32);
     fn retire_idle(&self, world: &mut W);
     fn life_timer(&self, world: &mut W, id: ActorId);
-    fn take_back(&self, world: &mut W, slot: u32, place: PlaceTaken);
+    fn take_back(&self, world: &mut W, to: ActorId, place: PlaceTaken, id: u64) -> Option<OpenAsk>;
     fn rest(&self, world: &mut W, id: ActorId, change: i32);
     fn released(&self, world: &mut W, id: ActorId);
     fn stop(&self, world: &mut W, id: ActorId, waiter: Option<Later<W>>);
@@ -94,6 +96,9 @@ pub(crate) trait KindOps<W: World> {
     fn watch(&self, world: &mut W, id: ActorId, watcher: (u16, u64)) -> bool;
     fn unwatch(&self, world: &mut W, id: ActorId, watcher: (u16, u64));
     fn len(&self, world: &mut W) -> usize;
+    /// Messages that wait, all mailboxes together.
+    #[cfg(test)]
+    fn waiting(&self, world: &mut W) -> usize;
     fn report(&self, world: &mut W) -> report::KindPart;
     fn one(&self, world: &mut W, key: &str) -> Option<serde_json::Value>;
     /// Makes an actor that was just started a supervisor's child; false where it has failed since.
@@ -117,8 +122,8 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         life::life_timer::<A>(world, id);
     }
 
-    fn take_back(&self, world: &mut A::World, slot: u32, place: PlaceTaken) {
-        sending::take_back::<A>(world, slot, place);
+    fn take_back(&self, world: &mut A::World, to: ActorId, place: PlaceTaken, id: u64) -> Option<OpenAsk> {
+        sending::take_back::<A>(world, to, place, id)
     }
 
     fn rest(&self, world: &mut A::World, id: ActorId, change: i32) {
@@ -167,6 +172,11 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         Hosts::<A>::table(world).len()
     }
 
+    #[cfg(test)]
+    fn waiting(&self, world: &mut A::World) -> usize {
+        Hosts::<A>::table(world).cells.iter().map(|(_, cell)| cell.mailbox.len()).sum()
+    }
+
     fn report(&self, world: &mut A::World) -> report::KindPart {
         report::kind::<A>(world)
     }
@@ -190,6 +200,7 @@ pub(crate) struct Kind<W: World> {
     pub of: TypeId,
     pub ops: &'static dyn KindOps<W>,
     pub figures: Arc<KindFigures>,
+    pub ask_timeout: Duration,
 }
 
 /// Rings the host's bell when a future can go on.
@@ -284,13 +295,17 @@ impl<W: World> Core<W> {
         let of = TypeId::of::<A>();
         assert!(self.kinds.iter().all(|kind| kind.of != of), "{} is registered twice", A::KIND);
         let known = &self.post.registry.hosts()[usize::from(self.host)].kinds;
-        let figures = known.iter().find(|(name, _)| *name == A::KIND).map(|(_, figures)| figures.clone());
-        let figures = figures.unwrap_or_default();
+        let told_as = known.iter().position(|(name, _)| *name == A::KIND);
+        let figures = told_as.map(|told_as| known[told_as].1.clone()).unwrap_or_default();
         table.kind = self.kinds.len() as u16;
         table.host = self.host;
-        table.settings = settings;
+        // More kinds than a number has places for there are not.
+        table.told_as = told_as.map_or(table.told_as, |told_as| told_as as u16);
+        // Without a place, or a turn, nothing would ever be handled.
+        table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };
         table.figures = figures.clone();
-        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
+        let ask_timeout = settings.ask_timeout;
+        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures, ask_timeout });
     }
 
     /// The host's number.
@@ -365,6 +380,12 @@ impl<W: World> Core<W> {
         self.outbox.send(usize::from(host), lane, parcel);
     }
 
+    /// Futures that are not done.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
     fn released(&self) -> &flume::Receiver<ActorId> {
         &self.post.registry.hosts()[usize::from(self.host)].released.1
     }
@@ -389,7 +410,7 @@ pub fn take<W: World>(world: &mut W, parcel: Parcel) {
         Parcel::Handed(_) => {
             tracing::error!(host = world.core().host, "something was handed to a world that takes nothing")
         }
-        Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
+        Parcel::Answer { kind, id, mut answer } => sending::came(world, kind, id, &mut *answer),
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
         Parcel::Watch { target, watcher, is_on } => monitor::watched_from_afar(world, target, watcher, is_on),
@@ -469,7 +490,9 @@ pub fn turn<W: World>(world: &mut W) {
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
         match due {
-            Timed::Ask(id) => sending::answered(world, id, sending::Completion::TimedOut),
+            Timed::Ask(id) => {
+                sending::answered(world, id, Completion::Without(NoAnswer::TimedOut));
+            }
             Timed::Act(act) => act(world),
             Timed::Life(id) => {
                 let ops = world.core().kinds[usize::from(id.kind)].ops;

@@ -1,8 +1,14 @@
 //! What becomes of an actor that has failed: in place, afresh, after a rest, or not at all.
 
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
 use crate::actor::{
     actor::{Actor, Recovery},
     envelope::ActorId,
+    handling::describe,
     life,
     monitor::Cause,
     sending::enqueue,
@@ -15,6 +21,28 @@ use crate::actor::{
 /// What the last panic on this host said.
 pub(crate) fn last_panic<W: World>(world: &mut W) -> String {
     std::mem::take(&mut world.core().tree.last_panic)
+}
+
+/// Runs something of an actor's own beside its handlers, as the making of a message for itself. None where it panicked: that
+/// is a failure of the actor, and is dealt with after what is going on now.
+pub(crate) fn guarded<A: Actor, T>(
+    world: &mut A::World,
+    id: ActorId,
+    act: impl FnOnce(&mut A::World) -> T,
+) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(|| act(world)));
+    let failure = |cause: Box<dyn Any + Send>| {
+        let cause = describe(&*cause);
+        world.core().later.push(Box::new(move |world| {
+            // One that does not handle messages now has failed already, or is being made.
+            if Hosts::<A>::table(world).phase(id).is_some_and(|(phase, _)| phase == Phase::Running) {
+                failed::<A>(world, id, cause);
+            } else {
+                tracing::error!(kind = A::KIND, cause, "something of an actor panicked that does not run");
+            }
+        }));
+    };
+    done.map_err(failure).ok()
 }
 
 /// An actor has panicked, or says that it can not go on.
@@ -66,9 +94,8 @@ fn drop_value<A: Actor>(world: &mut A::World, id: ActorId) {
         world.core().timers.cancel(timer);
     }
     crate::actor::deferred::settle_all(world, id, true);
-    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
-    if dropped.is_err() {
-        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    if let Some(value) = value {
+        life::discard(value);
     }
 }
 

@@ -7,12 +7,12 @@ use futures_util::FutureExt as _;
 use crate::actor::{
     actor::{Activation, Actor, Farewell, Intercepted, Undelivered},
     context::{Activating, Wish},
-    core::{Later, Timed},
+    core::{Later, Timed, Undo},
     deferred,
-    envelope::{ActorId, Envelope, Metadata, Priority},
+    envelope::{ActorId, Envelope},
     failing, handle,
     handle::Handle,
-    handling::{self, CallError, Entered, enter},
+    handling::{self, CallError, Entered, Occasion, enter},
     kind_figures::DeadReason,
     monitor::{self, Cause, Ended},
     sending::{self, enqueue},
@@ -49,14 +49,24 @@ pub fn spawn_here<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Resu
         return Err(SpawnError::Exists(id));
     }
     let id = table.insert(Some(key), now);
+    note_spawned(world, id);
     begin::<A>(world, id, Box::new(actor));
     Ok(id)
+}
+
+/// Where a handler makes an actor and then fails, that is undone with the rest.
+fn note_spawned<W: World>(world: &mut W, id: ActorId) {
+    let core = world.core();
+    if core.nesting > 0 {
+        core.undo.push(Undo::Spawned(id));
+    }
 }
 
 /// Makes an actor without a key: it lives as long as somebody has a handle of it.
 pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
     let now = world.core().now;
     let id = Hosts::<A>::table(world).insert(None, now);
+    note_spawned(world, id);
     begin::<A>(world, id, Box::new(actor));
     handle::counted(world.core(), id)
 }
@@ -158,7 +168,7 @@ fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) 
 fn redeliver<A: Actor>(world: &mut A::World, key: &A::Key, to: ActorId, envelope: Envelope<A>) {
     let metadata = envelope.metadata;
     if let Err((error, reply)) = sending::push::<A>(world, to.slot, envelope) {
-        let envelope = Envelope { message: error.into_message(), metadata, reply, route: 0 };
+        let envelope = Envelope::new(error.into_message(), metadata, reply);
         sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::MailboxFull));
     }
 }
@@ -188,8 +198,11 @@ pub(crate) fn aside<A: Actor>(
     id: ActorId,
     act: impl FnOnce(&mut A, &mut crate::actor::context::Context<'_, A>),
 ) -> bool {
-    let metadata = no_message(world, id);
-    let Entered { result, wish, .. } = enter::<A, ()>(world, id, metadata, None, act);
+    let occasion = Occasion::beside(world, id);
+    let Entered { result, wish, .. } = enter::<A, ()>(world, id, occasion, |actor, cx| {
+        act(actor, cx);
+        Ok(())
+    });
     match result {
         Ok(()) => {
             crate::actor::core::run_later(world);
@@ -206,11 +219,6 @@ pub(crate) fn aside<A: Actor>(
         }
         Err(CallError::NoSuchActor | CallError::Busy) => false,
     }
-}
-
-fn no_message<W: World>(world: &mut W, id: ActorId) -> Metadata {
-    let created_at = world.core().now;
-    Metadata { id: 0, sender: Some(id), created_at, deadline: None, priority: Priority::Control }
 }
 
 pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phase) {
@@ -344,8 +352,8 @@ pub(crate) fn released<A: Actor>(world: &mut A::World, id: ActorId) {
 /// Begins an actor's clean-up.
 pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires: bool) {
     set_phase::<A>(world, id, Phase::Ending { retires });
-    let metadata = no_message(world, id);
-    let Entered { result, wish, .. } = enter::<A, Farewell>(world, id, metadata, None, A::ending);
+    let occasion = Occasion::beside(world, id);
+    let Entered { result, wish, .. } = enter::<A, Farewell>(world, id, occasion, |actor, cx| Ok(actor.ending(cx)));
     crate::actor::core::run_later(world);
     let is_over = match result {
         Ok(farewell) => farewell == Farewell::Done || wish == Wish::End,
@@ -364,6 +372,13 @@ pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires:
         let deadline = Hosts::<A>::table(world).settings.stop_deadline;
         set_life_timer::<A>(world, id, deadline);
         enqueue::<A>(world, id.slot);
+    }
+}
+
+/// Drops what an actor was, which is its own code.
+pub(crate) fn discard<A: Actor>(value: Box<A>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
     }
 }
 
@@ -386,10 +401,8 @@ fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> 
             monitor::unwatch(world, watch);
         }
     }
-    // Dropping it is its own code.
-    let value = cell.value.take();
-    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
-        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    if let Some(value) = cell.value.take() {
+        discard(value);
     }
     Some((cell.key, cell.mailbox, cell.extras))
 }

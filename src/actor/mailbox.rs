@@ -102,13 +102,15 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Takes out the message that was put in last at that place: its sender failed, and what it sent is not to be.
-    pub fn take_back(&mut self, place: PlaceTaken) -> Option<T> {
-        match place {
-            PlaceTaken::Lane(Priority::Control) => self.control.pop_back(),
-            PlaceTaken::Lane(Priority::Data) => self.data.pop_back(),
-            PlaceTaken::Beside => self.parked.pop_back(),
-        }
+    /// Takes out the last message at that place that satisfies this: its sender failed, and what it sent is not to be.
+    pub fn take_back(&mut self, place: PlaceTaken, is: impl Fn(&T) -> bool) -> Option<T> {
+        let lane = match place {
+            PlaceTaken::Lane(Priority::Control) => &mut self.control,
+            PlaceTaken::Lane(Priority::Data) => &mut self.data,
+            PlaceTaken::Beside => &mut self.parked,
+        };
+        let at = lane.iter().rposition(is)?;
+        lane.remove(at)
     }
 
     /// The next message: control before data.
@@ -255,10 +257,23 @@ mod tests {
     fn what_was_put_in_last_can_be_taken_back() {
         let (mut mailbox, _) = filled(Overflow::BackPressure);
         mailbox.push(Control, 9, 1, Overflow::Refuse);
-        assert_eq!(mailbox.take_back(PlaceTaken::Beside), Some(3));
-        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Data)), Some(2));
-        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Control)), Some(9));
+        let any = |_: &u32| true;
+        assert_eq!(mailbox.take_back(PlaceTaken::Beside, any), Some(3));
+        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Data), any), Some(2));
+        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Control), any), Some(9));
+        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Control), any), None);
         assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_the_last_that_is_meant_whatever_came_behind() {
+        let mut mailbox = Mailbox::default();
+        for n in [1, 7, 2, 7, 3] {
+            mailbox.push(Data, n, 9, Overflow::Refuse);
+        }
+        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Data), |n| *n == 7), Some(7));
+        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Data), |n| *n == 9), None);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1, 7, 2, 3]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The runtime as a whole, in virtual time: hosts are turned by hand on one thread.
 
+mod asking;
 mod basics;
 mod kit;
