@@ -333,7 +333,7 @@ impl<W: World> Core<W> {
     pub fn is_idle(&self) -> bool {
         self.ready.is_empty()
             && self.later.is_empty()
-            && self.outbox.is_empty()
+            && !self.outbox.has_outgoing()
             && self.released().is_empty()
             && !self.alarm.is_woken.load(Ordering::Acquire)
     }

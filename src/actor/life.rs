@@ -16,7 +16,7 @@ use crate::actor::{
     kind_figures::DeadReason,
     monitor::{self, Cause, Ended},
     sending::{self, enqueue},
-    table::Phase,
+    table::{Extras, Phase},
     tree,
     world::{Hosts, World},
 };
@@ -79,16 +79,22 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
         return finish_closed::<A>(world, id);
     }
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
-    let mut waiting = std::mem::take(&mut cell.mailbox);
-    let first = waiting.peek().map(|envelope| &envelope.message);
-    let activating = AssertUnwindSafe(|| A::activate(&mut Activating { world, key: &key, id, first }));
+    let first = cell.mailbox.pop();
+    let message = first.as_ref().map(|envelope| &envelope.message);
+    let activating = AssertUnwindSafe(|| A::activate(&mut Activating { world, key: &key, id, first: message }));
     let activation = catch_unwind(activating);
-    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
-    // What activating itself has sent comes behind.
-    for envelope in cell.mailbox.drain() {
-        waiting.push_promised(envelope.metadata.priority, envelope);
+    match (Hosts::<A>::table(world).cell_mut(id), first) {
+        (Some(cell), Some(first)) => cell.mailbox.put_first(first.metadata.priority, first),
+        (Some(_), None) => {}
+        // Its kind has ended it meanwhile.
+        (None, first) => {
+            Hosts::<A>::table(world).figures.pending.sub(u64::from(first.is_some()));
+            if let Some(first) = first {
+                sending::bury::<A>(world, Some(&key), first, &Undelivered::For(DeadReason::Stopped));
+            }
+            return;
+        }
     }
-    cell.mailbox = waiting;
     match activation {
         Ok(Activation::Ready(actor)) => begin::<A>(world, id, Box::new(actor)),
         Ok(Activation::Loading(future)) => {
@@ -111,9 +117,8 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
 
 /// The kind has ended: what came for one of it is dead.
 fn finish_closed<A: Actor>(world: &mut A::World, id: ActorId) {
-    let Some((key, mut mailbox, extras)) = take_out::<A>(world, id) else { return };
-    Hosts::<A>::table(world).figures.pending.sub(mailbox.len() as u64);
-    for envelope in mailbox.drain() {
+    let Some(Remains { key, left, extras }) = take_out::<A>(world, id) else { return };
+    for envelope in left {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
     tell_end::<A>(world, id, extras, &Cause::Stopped);
@@ -141,10 +146,8 @@ fn not_loaded<A: Actor>(world: &mut A::World, id: ActorId, cause: &str) {
 
 /// There is no such actor: what waits for it is intercepted, answered with the reason, or dead.
 fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) {
-    let Some(cell) = take_out::<A>(world, id) else { return };
-    let (key, mut mailbox, extras) = cell;
-    for envelope in mailbox.drain() {
-        Hosts::<A>::table(world).figures.pending.sub(1);
+    let Some(Remains { key, left, extras }) = take_out::<A>(world, id) else { return };
+    for envelope in left {
         if let Some(error) = &error {
             let why = Undelivered::LoadFailed(error.clone());
             sending::bury::<A>(world, key.as_ref(), envelope, &why);
@@ -316,10 +319,7 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
     if matches!(phase, Phase::Ending { .. }) {
         return;
     }
-    let mut waiting = std::mem::take(&mut cell.mailbox);
-    let stash = std::mem::take(&mut cell.extras().stash);
-    Hosts::<A>::table(world).figures.pending.sub(waiting.len() as u64);
-    for envelope in stash.into_iter().chain(waiting.drain()) {
+    for envelope in sending::empty::<A>(world, id) {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
     match phase {
@@ -382,14 +382,17 @@ pub(crate) fn discard<A: Actor>(value: Box<A>) {
     }
 }
 
-type TakenOut<A> = (
-    Option<<A as Actor>::Key>,
-    crate::actor::mailbox::Mailbox<Envelope<A>>,
-    Option<Box<crate::actor::table::Extras<A>>>,
-);
+/// What is left of an actor that was taken out of its table.
+struct Remains<A: Actor> {
+    key: Option<A::Key>,
+    /// What waited for it, in order.
+    left: Vec<Envelope<A>>,
+    extras: Option<Box<Extras<A>>>,
+}
 
 /// Takes an actor out of its table, with what it had set going.
-fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> {
+fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Remains<A>> {
+    let left = sending::empty::<A>(world, id);
     set_phase::<A>(world, id, Phase::Down);
     clear_life_timer::<A>(world, id);
     let mut cell = Hosts::<A>::table(world).remove(id)?;
@@ -404,7 +407,7 @@ fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> 
     if let Some(value) = cell.value.take() {
         discard(value);
     }
-    Some((cell.key, cell.mailbox, cell.extras))
+    Some(Remains { key: cell.key, left, extras: cell.extras })
 }
 
 /// An actor is no more. What came for it meanwhile goes to its next activation, or, where it failed, back to who asked.
@@ -417,47 +420,42 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
             tracing::error!(kind = A::KIND, "what follows an actor's failure panicked");
         }
     }
-    let Some((key, mut mailbox, mut extras)) = take_out::<A>(world, id) else { return };
+    let Some(Remains { key, left, extras }) = take_out::<A>(world, id) else { return };
     let died = matches!(cause, Cause::Failed(_));
     deferred::settle_all(world, id, died);
-    let table = Hosts::<A>::table(world);
     if cause == Cause::Retired {
-        table.figures.retirements.add(1);
+        Hosts::<A>::table(world).figures.retirements.add(1);
     }
-    table.figures.pending.sub(mailbox.len() as u64);
-    let stash = extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
-    let left: Vec<_> = stash.into_iter().chain(mailbox.drain()).collect();
-    match &key {
-        Some(key) if !died && !left.is_empty() => {
-            let now = world.core().now;
-            let table = Hosts::<A>::table(world);
-            let next = table.insert(Some(key.clone()), now);
-            table.figures.pending.add(left.len() as u64);
-            for envelope in left {
-                let priority = envelope.metadata.priority;
-                if let Some(cell) = Hosts::<A>::table(world).cell_mut(next) {
-                    cell.mailbox.push_promised(priority, envelope);
-                }
-            }
-            enqueue::<A>(world, next.slot);
-        }
-        _ => {
-            let reason = if died { DeadReason::ActorFailed } else { DeadReason::Stopped };
-            for envelope in left {
-                sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(reason));
-            }
-        }
+    let table = Hosts::<A>::table(world);
+    let has_next = key.is_some() && !died && !table.is_closed;
+    // What it had asked for itself is nobody else's.
+    let (next, dead): (Vec<_>, Vec<_>) = left.into_iter().partition(|envelope| has_next && !envelope.is_own);
+    if !next.is_empty() {
+        wait_for_next::<A>(world, key.clone(), next);
+    }
+    let reason = if died { DeadReason::ActorFailed } else { DeadReason::Stopped };
+    for envelope in dead {
+        sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(reason));
     }
     tell_end::<A>(world, id, extras, &cause);
 }
 
+/// Has messages wait for the next activation of a key.
+fn wait_for_next<A: Actor>(world: &mut A::World, key: Option<A::Key>, messages: Vec<Envelope<A>>) {
+    let now = world.core().now;
+    let table = Hosts::<A>::table(world);
+    let next = table.insert(key, now);
+    table.figures.pending.add(messages.len() as u64);
+    if let Some(cell) = table.cell_mut(next) {
+        for envelope in messages {
+            cell.mailbox.push_promised(envelope.metadata.priority, envelope);
+        }
+    }
+    enqueue::<A>(world, next.slot);
+}
+
 /// Tells who watches or waits, and the supervisor.
-fn tell_end<A: Actor>(
-    world: &mut A::World,
-    id: ActorId,
-    extras: Option<Box<crate::actor::table::Extras<A>>>,
-    cause: &Cause,
-) {
+fn tell_end<A: Actor>(world: &mut A::World, id: ActorId, extras: Option<Box<Extras<A>>>, cause: &Cause) {
     let Some(extras) = extras else { return };
     for watcher in extras.watchers {
         monitor::tell(world, watcher, Ended { actor: Some(id), cause: cause.clone() });

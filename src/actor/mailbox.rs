@@ -87,11 +87,29 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Adds a message whose place was promised when it was asked for: an answer, or what the actor sends itself by time.
+    /// Adds a message that has had its place before, in another mailbox.
     pub fn push_promised(&mut self, priority: Priority, message: T) {
         match priority {
             Priority::Control => self.control.push_back(message),
             Priority::Data => self.data.push_back(message),
+        }
+    }
+
+    /// Adds a message whose place was promised when it was asked for: an answer, or what the actor sends itself by time. It
+    /// overtakes nothing of its lane: an answer comes after what its sender has told before.
+    pub fn push_own(&mut self, priority: Priority, message: T) {
+        if priority == Priority::Data && !self.parked.is_empty() {
+            self.parked.push_back(message);
+        } else {
+            self.push_promised(priority, message);
+        }
+    }
+
+    /// Puts a message back that was taken out first.
+    pub fn put_first(&mut self, priority: Priority, message: T) {
+        match priority {
+            Priority::Control => self.control.push_front(message),
+            Priority::Data => self.data.push_front(message),
         }
     }
 
@@ -123,11 +141,6 @@ impl<T> Mailbox<T> {
         self.control.pop_front()
     }
 
-    /// The message that [`pop`](Self::pop) would give.
-    pub fn peek(&self) -> Option<&T> {
-        self.control.front().or_else(|| self.data.front())
-    }
-
     /// Moves a parked message in, where there is a place. The caller lets its sender go on.
     pub fn unpark(&mut self, capacity: usize) -> Option<&T> {
         if self.data.len() >= capacity {
@@ -138,9 +151,9 @@ impl<T> Mailbox<T> {
         self.data.back()
     }
 
-    /// Whether a parked message satisfies this.
-    pub fn has_parked(&self, is: impl Fn(&T) -> bool) -> bool {
-        self.parked.iter().any(is)
+    /// What waits beside the mailbox.
+    pub fn parked(&self) -> impl Iterator<Item = &T> {
+        self.parked.iter()
     }
 
     /// Takes out the data messages that satisfy this, in order.
@@ -198,7 +211,6 @@ mod tests {
             mailbox.push(priority, n, 9, Overflow::Refuse);
         }
         assert!(mailbox.has_control());
-        assert_eq!(mailbox.peek(), Some(&1));
         assert_eq!(mailbox.len(), 4);
         assert_eq!(std::iter::from_fn(|| mailbox.pop()).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert!(mailbox.is_empty() && !mailbox.has_control());
@@ -234,7 +246,7 @@ mod tests {
     fn back_pressure_keeps_messages_beside_in_order_until_there_is_a_place() {
         let (mut mailbox, last) = filled(Overflow::BackPressure);
         assert_eq!(last, Pushed::Parked);
-        assert!(mailbox.has_parked(|n| *n == 3));
+        assert_eq!(mailbox.parked().collect::<Vec<_>>(), [&3]);
         assert_eq!(mailbox.unpark(2), None, "still full");
         assert_eq!(mailbox.pop(), Some(1));
         assert_eq!(mailbox.push(Data, 4, 2, Overflow::BackPressure), Pushed::Parked, "not before 3");
@@ -283,6 +295,31 @@ mod tests {
         mailbox.push_promised(Control, 0);
         mailbox.put_back([10, 11].into_iter());
         assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 10, 11, 1, 2, 3]);
+    }
+
+    #[test]
+    fn own_messages_come_in_over_the_bound_and_overtake_nothing_of_their_lane() {
+        let (mut mailbox, _) = filled(Overflow::Refuse);
+        mailbox.push_own(Data, 3);
+        assert_eq!(mailbox.pop(), Some(1));
+        let (mut mailbox, _) = filled(Overflow::BackPressure);
+        mailbox.push_own(Data, 4);
+        mailbox.push_own(Control, 0);
+        assert_eq!(mailbox.parked().collect::<Vec<_>>(), [&3, &4]);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_was_taken_out_first_can_be_put_back() {
+        let mut mailbox = Mailbox::default();
+        for (priority, n) in [(Data, 3), (Data, 4), (Control, 1), (Control, 2)] {
+            mailbox.push(priority, n, 9, Overflow::Refuse);
+        }
+        let first = mailbox.pop().unwrap();
+        mailbox.put_first(Control, first);
+        assert_eq!([mailbox.pop(), mailbox.pop(), mailbox.pop()], [1, 2, 3].map(Some));
+        mailbox.put_first(Data, 3);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [3, 4]);
     }
 
     #[test]

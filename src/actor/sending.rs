@@ -255,7 +255,7 @@ pub(crate) fn push_promised<A: Actor>(world: &mut A::World, id: ActorId, message
         return bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::Stopped));
     };
     let priority = if cell.is_restricted() { Priority::Control } else { Priority::Data };
-    cell.mailbox.push_promised(priority, envelope);
+    cell.mailbox.push_own(priority, envelope);
     table.figures.pending.add(1);
     enqueue::<A>(world, id.slot);
 }
@@ -300,10 +300,34 @@ pub(crate) fn admit<A: Actor>(world: &mut A::World, slot: u32) {
         let capacity = table.settings.mailbox;
         let Some(cell) = table.cells.get_mut(slot as usize) else { return };
         let Some(admitted) = cell.mailbox.unpark(capacity) else { return };
-        if let Some(sender) = admitted.metadata.sender {
+        if let Some(sender) = resting(admitted) {
             change_rest(world, sender, -1);
         }
     }
+}
+
+/// Who rests for a message that waits beside a mailbox; nobody does for what an actor has asked for itself.
+fn resting<A: Actor>(parked: &Envelope<A>) -> Option<ActorId> {
+    parked.metadata.sender.filter(|_| !parked.is_own)
+}
+
+/// Takes out all that waits for an actor: what it has put aside, control, data, and what waits beside the mailbox, whose
+/// senders go on.
+pub(crate) fn empty<A: Actor>(world: &mut A::World, id: ActorId) -> Vec<Envelope<A>> {
+    let table = Hosts::<A>::table(world);
+    let Some(cell) = table.cell_mut(id) else { return Vec::new() };
+    let senders: Vec<ActorId> = cell.mailbox.parked().filter_map(resting).collect();
+    let mut left = match &mut cell.extras {
+        Some(extras) => Vec::from(std::mem::take(&mut extras.stash)),
+        None => Vec::new(),
+    };
+    let waiting = cell.mailbox.len();
+    left.extend(cell.mailbox.drain());
+    table.figures.pending.sub(waiting as u64);
+    for sender in senders {
+        change_rest(world, sender, -1);
+    }
+    left
 }
 
 /// Has a sender rest, or go on.

@@ -357,6 +357,7 @@ impl House {
                 is_idle &= !self.turn(host);
             }
             is_idle &= self.inboxes.iter().all(Inbox::is_empty);
+            is_idle &= !self.hosts.iter_mut().any(|host| host.core().outbox.has_kept());
             if is_idle {
                 return self.check();
             }
@@ -600,4 +601,39 @@ pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
+}
+
+/// Has the puppets of a kind load until as many signals have come as there are of them; dropped, they fail to load.
+pub fn hold<const N: usize>() -> flume::Sender<()> {
+    let (done, loaded) = flume::unbounded::<()>();
+    hook::<N>(|hooks| {
+        hooks.activate = Rc::new(move |cx| {
+            let (name, loaded) = (cx.key.clone(), loaded.clone());
+            Activation::Loading(Box::pin(async move {
+                match loaded.recv_async().await {
+                    Ok(()) => Ok(Puppet::new(name)),
+                    Err(_) => Err("its state is gone".to_owned()),
+                }
+            }))
+        });
+    });
+    done
+}
+
+/// Has nobody activated by being named.
+pub fn nobody<const N: usize>() {
+    hook::<N>(|hooks| hooks.activate = Rc::new(|_| Activation::Absent));
+}
+
+/// A message that tells others something.
+pub fn tell<const N: usize, const M: usize>(key: &str, texts: impl IntoIterator<Item = impl Into<String>>) -> Line<N> {
+    let (key, texts): (_, Vec<String>) = (key.to_owned(), texts.into_iter().map(Into::into).collect());
+    act(format!("tells {}", texts.join(", ")), move |_, cx| {
+        for text in texts {
+            if let Err(error) = cx.tell::<Puppet<M>>(&key, say(text)) {
+                let kind = format!("{error:?}");
+                note(format!("{kind}: {:?}", error.into_message()));
+            }
+        }
+    })
 }

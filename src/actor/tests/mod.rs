@@ -3,3 +3,4 @@
 mod asking;
 mod basics;
 mod kit;
+mod mailboxes;
