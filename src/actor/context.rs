@@ -5,13 +5,14 @@
 
 use std::{any::TypeId, future::Future, time::Duration};
 
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::Stream;
 
 use crate::actor::{
     actor::{Actor, KindSettings},
     core::{Later, Timed, Undo},
     deferred::{self, Owed, Settled},
-    envelope::{ActorId, Answer, Metadata, Priority, ReplyOf, TellError},
+    envelope::{ActorId, Answer, Envelope, Metadata, Priority, ReplyOf, TellError},
+    failing,
     handle::Handle,
     handling,
     life::{self, SpawnError},
@@ -22,6 +23,7 @@ use crate::actor::{
     pool::Route,
     remote::Remote,
     sending::{self, To},
+    tasks,
     timers::TimerId,
     topic::{self, Topic},
     world::{Hosts, World},
@@ -238,7 +240,7 @@ impl<'a, A: Actor> Context<'a, A> {
             Some(answer.map_err(crate::actor::envelope::AskError::Handler));
         // Where the handler fails, its reply is not given; who waits for it is told that.
         self.world.core().undo.push(Undo::Deferred(owed.0));
-        self.later(move |world| deferred::settle(world, owed.0, Settled::Answer(&mut answer)));
+        self.defer(move |world| deferred::settle(world, owed.0, Settled::Answer(&mut answer)));
     }
 
     /// Hands a message on, with the sender, the deadline and the place of reply of the one at hand.
@@ -256,28 +258,39 @@ impl<'a, A: Actor> Context<'a, A> {
         }
     }
 
-    /// Does something with the world when the handler has succeeded.
+    /// Does something with the world when the handler has succeeded. Where it panics, the actor has failed.
     pub fn later(&mut self, act: impl FnOnce(&mut A::World) + 'static) {
+        let id = self.id;
+        self.defer(move |world| {
+            failing::guarded::<A, _>(world, id, act);
+        });
+    }
+
+    fn defer(&mut self, act: impl FnOnce(&mut A::World) + 'static) {
         self.world.core().later.push(Box::new(act));
     }
 
-    /// Sends itself a message after a time. Ends with the actor.
+    /// Sends itself a message after a time. Ends with the actor, and with its value, where a fresh one takes its place.
     pub fn schedule(&mut self, after: Duration, message: A::Message) -> TimerId {
         let id = self.id;
         let at = self.now() + after;
         self.set(at, Box::new(move |world| push_own::<A>(world, id, message)))
     }
 
-    /// Sends itself a message at an interval, first after one. A host that was held up sends it once for what it missed.
+    /// Sends itself a message at an interval of a millisecond at least, first after one. A host that was held up sends it once
+    /// for what it missed. Ends with the actor, and with its value, where a fresh one takes its place.
     pub fn schedule_every(&mut self, interval: Duration, make: impl FnMut() -> A::Message + 'static) {
         let id = self.id;
+        let interval = interval.max(SHORTEST_INTERVAL);
         let at = self.now() + interval;
-        self.later(move |world| every::<A>(world, id, at, interval, Box::new(make)));
+        self.defer(move |world| every::<A>(world, id, at, interval, Box::new(make)));
     }
 
     /// Takes a scheduled message back, where it has not been sent yet.
     pub fn cancel(&mut self, timer: TimerId) {
-        self.world.core().timers.cancel(timer);
+        self.defer(move |world| {
+            world.core().timers.cancel(timer);
+        });
     }
 
     fn set(&mut self, at: Moment, act: Later<A::World>) -> TimerId {
@@ -285,7 +298,7 @@ impl<'a, A: Actor> Context<'a, A> {
         let timer = core.timers.set(at, Timed::Act(act));
         core.undo.push(Undo::Set(timer));
         let id = self.id;
-        self.later(move |world| note_timer::<A>(world, id, timer));
+        self.defer(move |world| note_timer::<A>(world, id, timer));
         timer
     }
 
@@ -296,26 +309,31 @@ impl<'a, A: Actor> Context<'a, A> {
         map: impl FnOnce(T) -> A::Message + 'static,
     ) {
         let id = self.id;
-        self.later(move |world| {
-            let task = future
-                .map(move |output| -> Later<A::World> { Box::new(move |world| push_own::<A>(world, id, map(output))) });
-            world.core().spawn(task.boxed_local());
-        });
+        self.defer(move |world| tasks::spawn::<A, T>(world, id, future, map));
     }
 
-    /// Attaches a stream: each item comes as a message. Ends with the actor.
+    /// Attaches a stream: each item comes as a message. While the mailbox is full, it is not read. Ends with the actor, and
+    /// with its value, where a fresh one takes its place.
     pub fn attach<S: Stream + Unpin + 'static>(&mut self, stream: S, map: impl FnMut(S::Item) -> A::Message + 'static) {
         let id = self.id;
-        self.later(move |world| next_item::<A, S>(world, id, stream, Box::new(map)));
+        self.defer(move |world| tasks::read::<A, S>(world, id, stream, Box::new(map)));
     }
 
     /// Watches an actor: exactly one notice of its end comes as a message, also where it has ended already.
     pub fn watch(&mut self, target: ActorId, map: impl FnOnce(Ended) -> A::Message + 'static) -> WatchId {
         let (me, watch) = (self.id, self.world.core().fresh_id());
-        self.later(move |world| {
-            let notify = move |world: &mut A::World, ended: Ended| push_own::<A>(world, me, map(ended));
+        self.defer(move |world| {
+            let notify = move |world: &mut A::World, ended: Ended| {
+                let Some(cell) = Hosts::<A>::table(world).cell_mut(me) else { return };
+                cell.extras().watching.remove(&watch);
+                if let Some(message) = failing::guarded::<A, _>(world, me, |_| map(ended)) {
+                    // Under the watch's own number, to be found where it is given up.
+                    let metadata = Metadata { id: watch, ..own_metadata(world, me) };
+                    sending::push_promised::<A>(world, me, message, metadata);
+                }
+            };
             let Some(cell) = Hosts::<A>::table(world).cell_mut(me) else { return };
-            cell.extras().watching.push(watch);
+            cell.extras().watching.insert(watch);
             let core = world.core();
             core.watches.insert(watch, (target, Box::new(notify)));
             let watcher = (core.host, watch);
@@ -334,29 +352,35 @@ impl<'a, A: Actor> Context<'a, A> {
     /// Gives a watch up: no notice comes any more, also where the actor has ended and the notice is on its way.
     pub fn unwatch(&mut self, watch: WatchId) {
         let me = self.id;
-        self.later(move |world| {
-            if let Some(cell) = Hosts::<A>::table(world).cell_mut(me) {
-                cell.extras().watching.retain(|known| *known != watch.0);
+        self.defer(move |world| {
+            let table = Hosts::<A>::table(world);
+            let Some(cell) = table.cell_mut(me) else { return };
+            if cell.extras().watching.remove(&watch.0) {
+                return monitor::unwatch(world, watch.0);
             }
-            monitor::unwatch(world, watch.0);
+            // Its notice may wait to be handled.
+            let is_notice = |envelope: &Envelope<A>| envelope.is_own && envelope.metadata.id == watch.0;
+            cell.extras().stash.retain(|envelope| !is_notice(envelope));
+            let dropped = cell.mailbox.remove(is_notice);
+            table.figures.pending.sub(dropped as u64);
         });
     }
 
     /// Subscribes to a topic; each event comes as a message. Ends with the actor.
     pub fn subscribe<T: Topic>(&mut self, map: impl FnMut(&T::Event) -> A::Message + 'static) {
         let id = self.id;
-        self.later(move |world| topic::subscribe::<T, A>(world, id, map));
+        self.defer(move |world| topic::subscribe::<T, A>(world, id, map));
     }
 
     /// Ends a subscription.
     pub fn unsubscribe<T: Topic>(&mut self) {
         let id = self.id;
-        self.later(move |world| topic::unsubscribe::<T, A::World>(world, id));
+        self.defer(move |world| topic::unsubscribe(world, TypeId::of::<T>(), id));
     }
 
     /// Publishes an event to whoever has subscribed, on every host.
     pub fn publish<T: Topic>(&mut self, event: T::Event) {
-        self.later(move |world| topic::publish::<T, A::World>(world, event));
+        self.defer(move |world| topic::publish::<T, A::World>(world, event));
     }
 
     /// Makes an actor of this host under a key.
@@ -377,7 +401,7 @@ impl<'a, A: Actor> Context<'a, A> {
 
     /// Stops an actor of this host when the handler has returned.
     pub fn stop_actor(&mut self, target: ActorId) {
-        self.later(move |world| {
+        self.defer(move |world| {
             let ops = world.core().kinds.get(usize::from(target.kind)).map(|kind| kind.ops);
             if let Some(ops) = ops.filter(|_| target.host == world.core().host) {
                 ops.stop(world, target, None);
@@ -406,7 +430,7 @@ impl<'a, A: Actor> Context<'a, A> {
     /// Puts back what was stashed, in order, before what waits.
     pub fn unstash_all(&mut self) {
         let id = self.id;
-        self.later(move |world| {
+        self.defer(move |world| {
             let table = Hosts::<A>::table(world);
             let Some(cell) = table.cell_mut(id) else { return };
             let stash = std::mem::take(&mut cell.extras().stash);
@@ -429,6 +453,9 @@ impl<'a, A: Actor> Context<'a, A> {
     }
 }
 
+/// A timer that goes off at once and again would leave no time for anything else.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
 fn own_metadata<W: World>(world: &mut W, id: ActorId) -> Metadata {
     let core = world.core();
     Metadata { id: core.fresh_id(), sender: Some(id), created_at: core.now, deadline: None, priority: Priority::Data }
@@ -443,7 +470,7 @@ pub(crate) fn push_own<A: Actor>(world: &mut A::World, id: ActorId, message: A::
 }
 
 /// Keeps a timer with its actor, to end with it.
-fn note_timer<A: Actor>(world: &mut A::World, id: ActorId, timer: TimerId) {
+pub(crate) fn note_timer<A: Actor>(world: &mut A::World, id: ActorId, timer: TimerId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else {
         world.core().timers.cancel(timer);
         return;
@@ -471,7 +498,8 @@ fn every<A: Actor>(
         return;
     }
     let act = move |world: &mut A::World| {
-        push_own::<A>(world, id, make());
+        let Some(message) = failing::guarded::<A, _>(world, id, |_| make()) else { return };
+        push_own::<A>(world, id, message);
         let now = world.core().now;
         // What was missed is not made up for.
         let next = if at + interval > now { at + interval } else { now + interval };
@@ -479,26 +507,6 @@ fn every<A: Actor>(
     };
     let timer = world.core().timers.set(at, Timed::Act(Box::new(act)));
     note_timer::<A>(world, id, timer);
-}
-
-fn next_item<A: Actor, S: Stream + Unpin + 'static>(
-    world: &mut A::World,
-    id: ActorId,
-    stream: S,
-    mut map: Box<dyn FnMut(S::Item) -> A::Message>,
-) {
-    if Hosts::<A>::table(world).cell(id).is_none() {
-        return;
-    }
-    let task = stream.into_future().map(move |(item, stream)| -> Later<A::World> {
-        Box::new(move |world| {
-            if let Some(item) = item {
-                push_own::<A>(world, id, map(item));
-                next_item::<A, S>(world, id, stream, map);
-            }
-        })
-    });
-    world.core().spawn(task.boxed_local());
 }
 
 /// What [`Actor::activate`] is given.

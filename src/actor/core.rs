@@ -4,6 +4,7 @@ use std::{
     any::TypeId,
     collections::{HashMap, VecDeque},
     marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc,
@@ -46,6 +47,9 @@ use crate::actor::{
 
 /// Actors that one turn runs at most, each for a batch of its messages.
 const RUNS_PER_TURN: usize = 1024;
+
+/// Futures that one turn has done at most.
+const TASKS_PER_TURN: usize = 1024;
 
 /// Something to do with the world when the handler that asked for it has succeeded.
 pub(crate) type Later<W> = Box<dyn FnOnce(&mut W)>;
@@ -395,9 +399,16 @@ impl<W: World> Core<W> {
     }
 
     fn poll_task(&mut self) -> Option<Later<W>> {
-        match Pin::new(&mut self.tasks).poll_next(&mut TaskContext::from_waker(&self.waker)) {
-            Poll::Ready(done) => done,
-            Poll::Pending => None,
+        let mut cx = TaskContext::from_waker(&self.waker);
+        // Futures are caught one by one; dropping one that is given up is its own code as well.
+        let poll = AssertUnwindSafe(|| Pin::new(&mut self.tasks).poll_next(&mut cx));
+        match catch_unwind(poll) {
+            Ok(Poll::Ready(done)) => done,
+            Ok(Poll::Pending) => None,
+            Err(cause) => {
+                tracing::error!(cause = handling::describe(&*cause), "a future panicked when it was dropped");
+                Some(Box::new(|_| {}))
+            }
         }
     }
 }
@@ -476,8 +487,16 @@ fn check_ending<W: World>(world: &mut W) {
 pub(crate) fn run_later<W: World>(world: &mut W) {
     while world.core().nesting == 0 && !world.core().later.is_empty() {
         for act in std::mem::take(&mut world.core().later) {
-            act(world);
+            contained(world, act);
         }
+    }
+}
+
+/// Does something that is not to end the turn where it panics.
+fn contained<W: World>(world: &mut W, act: impl FnOnce(&mut W)) {
+    if let Err(cause) = catch_unwind(AssertUnwindSafe(|| act(world))) {
+        let cause = handling::describe(&*cause);
+        tracing::error!(host = world.core().host, cause, "something panicked beside the actors");
     }
 }
 
@@ -493,7 +512,7 @@ pub fn turn<W: World>(world: &mut W) {
             Timed::Ask(id) => {
                 sending::answered(world, id, Completion::Without(NoAnswer::TimedOut));
             }
-            Timed::Act(act) => act(world),
+            Timed::Act(act) => contained(world, act),
             Timed::Life(id) => {
                 let ops = world.core().kinds[usize::from(id.kind)].ops;
                 ops.life_timer(world, id);
@@ -508,8 +527,13 @@ pub fn turn<W: World>(world: &mut W) {
     }
     tree::tick(world);
     if world.core().alarm.is_woken.swap(false, Ordering::AcqRel) {
-        while let Some(act) = world.core().poll_task() {
-            act(world);
+        for polled in 0.. {
+            if polled == TASKS_PER_TURN {
+                world.core().alarm.is_woken.store(true, Ordering::Release);
+                break;
+            }
+            let Some(act) = world.core().poll_task() else { break };
+            contained(world, act);
             run_later(world);
         }
     }

@@ -1,7 +1,7 @@
 //! What becomes of an actor that has failed: in place, afresh, after a rest, or not at all.
 
 use std::{
-    any::Any,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -14,7 +14,7 @@ use crate::actor::{
     sending::enqueue,
     supervision::Verdict,
     table::Phase,
-    tree,
+    tasks, tree,
     world::{Hosts, World},
 };
 
@@ -31,18 +31,19 @@ pub(crate) fn guarded<A: Actor, T>(
     act: impl FnOnce(&mut A::World) -> T,
 ) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(|| act(world)));
-    let failure = |cause: Box<dyn Any + Send>| {
-        let cause = describe(&*cause);
-        world.core().later.push(Box::new(move |world| {
-            // One that does not handle messages now has failed already, or is being made.
-            if Hosts::<A>::table(world).phase(id).is_some_and(|(phase, _)| phase == Phase::Running) {
-                failed::<A>(world, id, cause);
-            } else {
-                tracing::error!(kind = A::KIND, cause, "something of an actor panicked that does not run");
-            }
-        }));
-    };
-    done.map_err(failure).ok()
+    done.map_err(|cause| failed_beside::<A>(world, id, describe(&*cause))).ok()
+}
+
+/// Something of an actor's own has panicked beside its handlers.
+pub(crate) fn failed_beside<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    world.core().later.push(Box::new(move |world| {
+        // One that does not handle messages now has failed already, or is being made.
+        if Hosts::<A>::table(world).is_running(id) {
+            failed::<A>(world, id, cause);
+        } else {
+            tracing::error!(kind = A::KIND, cause, "something of an actor panicked that does not run");
+        }
+    }));
 }
 
 /// An actor has panicked, or says that it can not go on.
@@ -53,6 +54,10 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     let (settings, now) = (table.settings, world.core().now);
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     cell.counts.errors += 1;
+    if cell.extras.as_ref().is_some_and(|extras| extras.is_to_stop) {
+        tracing::error!(actor = name, cause, "an actor failed that was to stop");
+        return life::finish::<A>(world, id, Cause::Stopped);
+    }
     if matches!(cell.phase, Phase::Ending { .. }) {
         tracing::error!(actor = name, cause, "an actor failed while it ended");
         return life::finish::<A>(world, id, Cause::Stopped);
@@ -73,6 +78,7 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
             life::finish::<A>(world, id, Cause::Failed(cause));
         }
         Verdict::Allowed { nth } => {
+            cell.extras().cause = Some(cause.clone());
             let delay = settings.back_off.delay(nth, world.core().rng.draw());
             tracing::error!(actor = name, cause, nth, ?delay, "an actor failed and goes on");
             if delay.is_zero() {
@@ -85,11 +91,21 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     }
 }
 
-/// Its value is not to be used again. What it had scheduled goes with it.
+/// Its value is not to be used again. What it had scheduled and attached goes with it; what it had put aside waits again,
+/// before the rest.
 fn drop_value<A: Actor>(world: &mut A::World, id: ActorId) {
-    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    let table = Hosts::<A>::table(world);
+    let Some(cell) = table.cell_mut(id) else { return };
     let value = cell.value.take();
-    let timers = cell.extras.as_mut().map(|extras| std::mem::take(&mut extras.timers)).unwrap_or_default();
+    let mut timers = Vec::new();
+    if let Some(extras) = &mut cell.extras {
+        timers = mem::take(&mut extras.timers);
+        tasks::end(&mut extras.tasks, true);
+        let stash = mem::take(&mut extras.stash);
+        let count = stash.len() as u64;
+        cell.mailbox.put_back(stash.into_iter());
+        table.figures.pending.add(count);
+    }
     for timer in timers {
         world.core().timers.cancel(timer);
     }
@@ -111,6 +127,7 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
             enqueue::<A>(world, id.slot);
             let now = world.core().now;
             Hosts::<A>::table(world).note_idle(id.slot, now);
+            life::end_if_released::<A>(world, id);
         }
     } else {
         life::set_phase::<A>(world, id, Phase::New);

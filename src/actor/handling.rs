@@ -61,11 +61,8 @@ pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else { return };
     if cell.phase == Phase::Running && cell.mailbox.is_empty() {
-        let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
         table.note_idle(slot, now);
-        if is_released {
-            life::begin_ending::<A>(world, id, false);
-        }
+        life::end_if_released::<A>(world, id);
     }
 }
 

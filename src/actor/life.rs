@@ -2,14 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use futures_util::FutureExt as _;
-
 use crate::actor::{
     actor::{Activation, Actor, Farewell, Intercepted, Undelivered},
     context::{Activating, Wish},
     core::{Later, Timed, Undo},
     deferred,
-    envelope::{ActorId, Envelope},
+    envelope::{ActorId, AskError, Envelope},
     failing, handle,
     handle::Handle,
     handling::{self, CallError, Entered, Occasion, enter},
@@ -17,7 +15,7 @@ use crate::actor::{
     monitor::{self, Cause, Ended},
     sending::{self, enqueue},
     table::{Extras, Phase},
-    tree,
+    tasks, topic, tree,
     world::{Hosts, World},
 };
 
@@ -30,6 +28,9 @@ pub enum SpawnError {
     /// That key lives on another host.
     #[error("that key lives on another host")]
     NotHere,
+    /// The kind has ended: none of it is made any more.
+    #[error("the kind has ended")]
+    KindEnded,
 }
 
 /// Makes an actor of this host.
@@ -45,10 +46,15 @@ pub fn spawn<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<Ac
 pub fn spawn_here<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<ActorId, SpawnError> {
     let now = world.core().now;
     let table = Hosts::<A>::table(world);
-    if let Some(id) = table.find(&key) {
-        return Err(SpawnError::Exists(id));
+    if table.is_closed {
+        return Err(SpawnError::KindEnded);
     }
-    let id = table.insert(Some(key), now);
+    let id = match table.find(&key) {
+        // It was named, and waits to be made.
+        Some(id) if table.phase(id).is_some_and(|(phase, _)| phase == Phase::New) => id,
+        Some(id) => return Err(SpawnError::Exists(id)),
+        None => table.insert(Some(key), now),
+    };
     note_spawned(world, id);
     begin::<A>(world, id, Box::new(actor));
     Ok(id)
@@ -68,6 +74,9 @@ pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
     let id = Hosts::<A>::table(world).insert(None, now);
     note_spawned(world, id);
     begin::<A>(world, id, Box::new(actor));
+    if Hosts::<A>::table(world).is_closed {
+        stop::<A>(world, id, None);
+    }
     handle::counted(world.core(), id)
 }
 
@@ -101,13 +110,10 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
             set_phase::<A>(world, id, Phase::Loading);
             let limit = Hosts::<A>::table(world).settings.load_limit;
             set_life_timer::<A>(world, id, limit);
-            let task = AssertUnwindSafe(future).catch_unwind().map(move |loaded| -> Later<A::World> {
-                Box::new(move |world| match loaded {
-                    Ok(loaded) => self::loaded::<A>(world, id, loaded),
-                    Err(cause) => not_loaded::<A>(world, id, &handling::describe(&*cause)),
-                })
+            tasks::start::<A, _>(world, id, false, future, move |world, loaded| match loaded {
+                Ok(loaded) => self::loaded::<A>(world, id, loaded),
+                Err(cause) => not_loaded::<A>(world, id, &cause),
             });
-            world.core().spawn(task.boxed_local());
         }
         Ok(Activation::Absent) => nobody::<A>(world, id, None),
         Ok(Activation::Refused(error)) => nobody::<A>(world, id, Some(error)),
@@ -146,26 +152,57 @@ fn not_loaded<A: Actor>(world: &mut A::World, id: ActorId, cause: &str) {
 
 /// There is no such actor: what waits for it is intercepted, answered with the reason, or dead.
 fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) {
+    let failure = Hosts::<A>::table(world).cell_mut(id).and_then(|cell| cell.extras.as_mut()?.cause.take());
+    let cause = failure.map_or(Cause::NoSuchActor, Cause::Failed);
+    tell_lost::<A>(world, id, &cause);
     let Some(Remains { key, left, extras }) = take_out::<A>(world, id) else { return };
     for envelope in left {
-        if let Some(error) = &error {
-            let why = Undelivered::LoadFailed(error.clone());
-            sending::bury::<A>(world, key.as_ref(), envelope, &why);
-            continue;
-        }
-        let Some(key) = &key else { continue };
-        match A::intercept(world, key, envelope) {
-            Intercepted::Taken => {}
-            Intercepted::Deliver(envelope) => match Hosts::<A>::table(world).find(key) {
-                Some(found) => redeliver::<A>(world, key, found, envelope),
-                None => sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor)),
-            },
-            Intercepted::Pass(envelope) => {
-                sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor));
+        match (&error, &key) {
+            _ if envelope.is_own => {
+                sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
+            }
+            (Some(error), _) => {
+                let why = Undelivered::LoadFailed(error.clone());
+                sending::bury::<A>(world, key.as_ref(), envelope, &why);
+            }
+            (None, Some(key)) => intercept::<A>(world, key, envelope),
+            (None, None) => {
+                sending::bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::NoSuchActor));
             }
         }
     }
-    tell_end::<A>(world, id, extras, &Cause::NoSuchActor);
+    tell_end::<A>(world, id, extras, &cause);
+}
+
+/// Shows a message that found nobody to the kind's interceptor, and does with it what that says.
+fn intercept<A: Actor>(world: &mut A::World, key: &A::Key, mut envelope: Envelope<A>) {
+    // Who waits for an answer is told also where the interceptor drops the message.
+    let reply = envelope.reply.take();
+    let (found, envelope) = match catch_unwind(AssertUnwindSafe(|| A::intercept(world, key, envelope))) {
+        Ok(Intercepted::Taken) => {
+            if let Some(reply) = reply {
+                sending::answer(world, reply, Err(AskError::Unanswered));
+            }
+            return;
+        }
+        Ok(Intercepted::Deliver(envelope)) => (Hosts::<A>::table(world).find(key), envelope),
+        Ok(Intercepted::Pass(envelope)) => (None, envelope),
+        Err(cause) => {
+            let cause = handling::describe(&*cause);
+            tracing::error!(kind = A::KIND, cause, "an interceptor panicked");
+            let kind = Hosts::<A>::table(world).kind;
+            world.core().count_dead(kind, DeadReason::NoSuchActor);
+            if let Some(reply) = reply {
+                sending::answer(world, reply, Err(AskError::Died));
+            }
+            return;
+        }
+    };
+    let envelope = Envelope { reply, ..envelope };
+    match found {
+        Some(found) => redeliver::<A>(world, key, found, envelope),
+        None => sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor)),
+    }
 }
 
 fn redeliver<A: Actor>(world: &mut A::World, key: &A::Key, to: ActorId, envelope: Envelope<A>) {
@@ -279,7 +316,11 @@ pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) {
         if !is_child && catch_unwind(AssertUnwindSafe(|| may(world))).unwrap_or(true) {
             begin_ending::<A>(world, id, true);
         } else {
-            Hosts::<A>::table(world).note_idle(id.slot, now);
+            let table = Hosts::<A>::table(world);
+            table.note_idle(id.slot, now);
+            if let Some(cell) = table.cell_mut(id) {
+                cell.mailbox.shrink();
+            }
         }
     }
 }
@@ -315,15 +356,22 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
         return;
     };
     cell.extras().stop_waiters.extend(waiter);
-    let (phase, key) = (cell.phase, cell.key.clone());
-    if matches!(phase, Phase::Ending { .. }) {
+    let key = cell.key.clone();
+    if matches!(cell.phase, Phase::Ending { .. }) {
         return;
     }
     for envelope in sending::empty::<A>(world, id) {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
-    match phase {
-        Phase::Running => begin_ending::<A>(world, id, false),
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    match cell.phase {
+        // In the middle of a message: it ends after that.
+        Phase::Running if cell.value.is_none() => cell.extras().is_to_stop = true,
+        // It has a value to clean up.
+        _ if cell.value.is_some() => {
+            clear_life_timer::<A>(world, id);
+            begin_ending::<A>(world, id, false);
+        }
         _ => finish::<A>(world, id, Cause::Stopped),
     }
 }
@@ -342,10 +390,16 @@ pub(crate) fn ended_itself<A: Actor>(world: &mut A::World, id: ActorId) {
 /// Nobody has a handle of an anonymous actor any more: it ends when it has handled what waits.
 pub(crate) fn released<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
-    if cell.phase == Phase::Running && cell.mailbox.is_empty() {
+    cell.extras().is_released = true;
+    end_if_released::<A>(world, id);
+}
+
+/// Ends an actor of which nobody has a handle any more, where nothing waits for it.
+pub(crate) fn end_if_released<A: Actor>(world: &mut A::World, id: ActorId) {
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
+    if is_released && cell.phase == Phase::Running && cell.mailbox.is_empty() {
         begin_ending::<A>(world, id, false);
-    } else {
-        cell.extras().is_released = true;
     }
 }
 
@@ -369,7 +423,12 @@ pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires:
     if is_over {
         finish::<A>(world, id, if retires { Cause::Retired } else { Cause::Stopped });
     } else {
-        let deadline = Hosts::<A>::table(world).settings.stop_deadline;
+        let table = Hosts::<A>::table(world);
+        let deadline = table.settings.stop_deadline;
+        if let Some(cell) = table.cell_mut(id) {
+            // Its answers are given to it still, also those that have come already.
+            cell.mailbox.promote(|envelope| envelope.is_own);
+        }
         set_life_timer::<A>(world, id, deadline);
         enqueue::<A>(world, id.slot);
     }
@@ -403,6 +462,10 @@ fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Remains<A>> {
         for watch in std::mem::take(&mut extras.watching) {
             monitor::unwatch(world, watch);
         }
+        for topic in std::mem::take(&mut extras.topics) {
+            topic::unsubscribe(world, topic, id);
+        }
+        tasks::end(&mut extras.tasks, false);
     }
     if let Some(value) = cell.value.take() {
         discard(value);
@@ -412,14 +475,7 @@ fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Remains<A>> {
 
 /// An actor is no more. What came for it meanwhile goes to its next activation, or, where it failed, back to who asked.
 pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) {
-    if matches!(cause, Cause::Failed(_) | Cause::Forced) {
-        let key = Hosts::<A>::table(world).key(id).cloned();
-        let value = Hosts::<A>::table(world).cell_mut(id).and_then(|cell| cell.value.take());
-        let lost = catch_unwind(AssertUnwindSafe(|| A::lost(world, key.as_ref(), value, &cause)));
-        if lost.is_err() {
-            tracing::error!(kind = A::KIND, "what follows an actor's failure panicked");
-        }
-    }
+    tell_lost::<A>(world, id, &cause);
     let Some(Remains { key, left, extras }) = take_out::<A>(world, id) else { return };
     let died = matches!(cause, Cause::Failed(_));
     deferred::settle_all(world, id, died);
@@ -438,6 +494,19 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(reason));
     }
     tell_end::<A>(world, id, extras, &cause);
+}
+
+/// Tells a kind that one of it has ended without its clean-up, where it has.
+fn tell_lost<A: Actor>(world: &mut A::World, id: ActorId, cause: &Cause) {
+    if !matches!(cause, Cause::Failed(_) | Cause::Forced) {
+        return;
+    }
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    let (key, value) = (cell.key.clone(), cell.value.take());
+    let lost = catch_unwind(AssertUnwindSafe(|| A::lost(world, key.as_ref(), value, cause)));
+    if lost.is_err() {
+        tracing::error!(kind = A::KIND, "what follows an actor's failure panicked");
+    }
 }
 
 /// Has messages wait for the next activation of a key.

@@ -163,6 +163,21 @@ impl<T> Mailbox<T> {
         taken.into()
     }
 
+    /// Moves the data messages that satisfy this among the control messages, behind those, in order.
+    pub fn promote(&mut self, is: impl Fn(&T) -> bool) {
+        let promoted = self.extract(is);
+        self.control.extend(promoted);
+    }
+
+    /// Drops all messages that satisfy this. Returns how many.
+    pub fn remove(&mut self, is: impl Fn(&T) -> bool) -> usize {
+        let before = self.len();
+        for lane in [&mut self.control, &mut self.data, &mut self.parked] {
+            lane.retain(|message| !is(message));
+        }
+        before - self.len()
+    }
+
     /// Everything, control first, parked last.
     pub fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
         let (control, data) = (std::mem::take(&mut self.control), std::mem::take(&mut self.data));
@@ -330,6 +345,27 @@ mod tests {
         }
         assert_eq!(mailbox.extract(|n| n % 2 == 1), [1, 3, 5]);
         assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4]);
+    }
+
+    #[test]
+    fn what_is_promoted_comes_behind_control_in_order() {
+        let mut mailbox = Mailbox::default();
+        for n in 0..6 {
+            mailbox.push(Data, n, 9, Overflow::Refuse);
+        }
+        mailbox.push(Control, 9, 9, Overflow::Refuse);
+        mailbox.promote(|n| n % 2 == 1);
+        assert_eq!(std::iter::from_fn(|| mailbox.pop_control()).collect::<Vec<_>>(), [9, 1, 3, 5]);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_from_everywhere() {
+        let (mut mailbox, _) = filled(Overflow::BackPressure);
+        mailbox.push(Control, 9, 9, Overflow::Refuse);
+        assert_eq!(mailbox.remove(|n| *n >= 2), 3);
+        assert_eq!(mailbox.remove(|n| *n >= 2), 0);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub mod startup;
 pub mod supervision;
 pub mod system;
 pub mod table;
+mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod timers;

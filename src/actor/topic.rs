@@ -8,6 +8,7 @@ use std::{
 use crate::actor::{
     actor::Actor,
     envelope::{ActorId, Metadata, Priority, TellError},
+    failing,
     mesh::Lane,
     parcel::Parcel,
     sending::{self, To},
@@ -33,12 +34,17 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
     actor: ActorId,
     mut map: impl FnMut(&T::Event) -> A::Message + 'static,
 ) {
-    unsubscribe::<T, A::World>(world, actor);
+    let topic = TypeId::of::<T>();
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(actor) else { return };
+    cell.extras().topics.retain(|known| *known != topic);
+    cell.extras().topics.push(topic);
+    unsubscribe(world, topic, actor);
     let notify = Box::new(move |world: &mut A::World, event: &dyn Any| {
         if Hosts::<A>::table(world).cell(actor).is_none() {
             return false;
         }
-        if let Some(event) = event.downcast_ref::<T::Event>() {
+        let event = event.downcast_ref::<T::Event>();
+        if let Some(message) = event.and_then(|event| failing::guarded::<A, _>(world, actor, |_| map(event))) {
             let core = world.core();
             let metadata = Metadata {
                 id: core.fresh_id(),
@@ -47,7 +53,7 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
                 deadline: None,
                 priority: Priority::Data,
             };
-            let told = sending::send::<A, _>(world, To::Id(actor), map(event), metadata, None);
+            let told = sending::send::<A, _>(world, To::Id(actor), message, metadata, None);
             if let Err((TellError::Full(message), reply)) = told {
                 let envelope = crate::actor::envelope::Envelope::new(message, metadata, reply);
                 let why = crate::actor::actor::Undelivered::For(crate::actor::kind_figures::DeadReason::MailboxFull);
@@ -56,13 +62,17 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
         }
         true
     });
-    world.core().topics.entry(TypeId::of::<T>()).or_default().push(Subscription { actor, notify });
+    world.core().topics.entry(topic).or_default().push(Subscription { actor, notify });
 }
 
 /// Ends an actor's subscription.
-pub(crate) fn unsubscribe<T: Topic, W: World>(world: &mut W, actor: ActorId) {
-    if let Some(subscriptions) = world.core().topics.get_mut(&TypeId::of::<T>()) {
+pub(crate) fn unsubscribe<W: World>(world: &mut W, topic: TypeId, actor: ActorId) {
+    let topics = &mut world.core().topics;
+    if let Some(subscriptions) = topics.get_mut(&topic) {
         subscriptions.retain(|subscription| subscription.actor != actor);
+        if subscriptions.is_empty() {
+            topics.remove(&topic);
+        }
     }
 }
 
