@@ -54,6 +54,14 @@ impl Stage for Fickle {
         serde_json::Value::Null
     }
 
+    fn actors(&self) -> BoxFuture<'_, serde_json::Value> {
+        Box::pin(std::future::ready(serde_json::Value::Null))
+    }
+
+    fn actor(&self, _kind: &str, _key: &str) -> BoxFuture<'_, Option<serde_json::Value>> {
+        Box::pin(std::future::ready(None))
+    }
+
     fn metrics(&self, _out: &mut String) {}
 
     fn close_user(&self, _user: &UserId, _code: CloseCode) -> BoxFuture<'_, usize> {

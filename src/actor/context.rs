@@ -3,15 +3,15 @@
 //! Whatever a handler sends, schedules, answers or asks for through its context takes place when it returns, and not at all
 //! where it panics.
 
-use std::{any::TypeId, future::Future, time::Duration};
+use std::{future::Future, thread, time::Duration};
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 
 use crate::actor::{
-    actor::{Actor, KindSettings},
+    actor::Actor,
     core::{Later, Timed, Undo},
     deferred::{self, Owed, Settled},
-    envelope::{ActorId, Answer, Envelope, Metadata, Priority, ReplyOf, TellError},
+    envelope::{ActorId, Answer, Metadata, Priority, ReplyOf, TellError},
     failing,
     handle::Handle,
     handling,
@@ -23,7 +23,8 @@ use crate::actor::{
     pool::Route,
     remote::Remote,
     sending::{self, To},
-    tasks,
+    table::Phase,
+    task,
     timers::TimerId,
     topic::{self, Topic},
     world::{Hosts, World},
@@ -52,6 +53,14 @@ pub(crate) enum Wish {
     Retire,
 }
 
+/// What is left of a context when its handler has returned, or panicked.
+pub(crate) struct Parts<A: Actor> {
+    pub reply: Option<ReplyOf<A>>,
+    pub forwarded: Option<ReplyOf<A>>,
+    pub stashed: Option<A::Message>,
+    pub wish: Wish,
+}
+
 /// What a handler is given.
 pub struct Context<'a, A: Actor> {
     /// All that lives on this thread, the actor itself taken out.
@@ -59,6 +68,8 @@ pub struct Context<'a, A: Actor> {
     id: ActorId,
     metadata: Metadata,
     reply: Option<ReplyOf<A>>,
+    /// Where the reply to what it has forwarded goes.
+    forwarded: Option<ReplyOf<A>>,
     answer: Option<Answer<A::Reply, A::Error>>,
     stashed: Option<A::Message>,
     wish: Wish,
@@ -66,11 +77,12 @@ pub struct Context<'a, A: Actor> {
 
 impl<'a, A: Actor> Context<'a, A> {
     pub(crate) fn new(world: &'a mut A::World, id: ActorId, metadata: Metadata, reply: Option<ReplyOf<A>>) -> Self {
-        Self { world, id, metadata, reply, answer: None, stashed: None, wish: Wish::GoOn }
+        Self { world, id, metadata, reply, forwarded: None, answer: None, stashed: None, wish: Wish::GoOn }
     }
 
-    pub(crate) fn into_parts(self) -> (Option<ReplyOf<A>>, Option<A::Message>, Wish) {
-        (self.reply, self.stashed, self.wish)
+    pub(crate) fn into_parts(self) -> Parts<A> {
+        let Self { reply, forwarded, stashed, wish, .. } = self;
+        Parts { reply, forwarded, stashed, wish }
     }
 
     pub(crate) fn take_answer(&mut self) -> Option<Answer<A::Reply, A::Error>> {
@@ -101,6 +113,12 @@ impl<'a, A: Actor> Context<'a, A> {
     /// Whether somebody waits for a reply.
     pub fn is_asked(&self) -> bool {
         self.reply.is_some()
+    }
+
+    /// Whether the actor is in its clean-up.
+    pub fn is_ending(&mut self) -> bool {
+        let id = self.id;
+        Hosts::<A>::table(self.world).phase(id).is_some_and(|(phase, _)| matches!(phase, Phase::Ending { .. }))
     }
 
     /// The moment at which handling it began.
@@ -212,10 +230,7 @@ impl<'a, A: Actor> Context<'a, A> {
         timeout: Option<Duration>,
         map: impl FnOnce(Answer<B::Reply, B::Error>) -> A::Message + 'static,
     ) -> u64 {
-        let timeout = timeout.unwrap_or_else(|| {
-            let asked = self.world.core().kinds.iter().find(|kind| kind.of == TypeId::of::<B>());
-            asked.map_or(KindSettings::default().ask_timeout, |kind| kind.ask_timeout)
-        });
+        let timeout = timeout.unwrap_or_else(|| Hosts::<A>::table(self.world).settings.ask_timeout);
         let deadline = self.now() + timeout;
         let metadata = self.fresh(SendOptions { deadline: Some(deadline), ..SendOptions::default() });
         sending::ask::<B, A>(self.world, self.id, to, message, metadata, deadline, map)
@@ -238,9 +253,7 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn answer(&mut self, owed: Owed, answer: Result<A::Reply, A::Error>) {
         let mut answer: Option<Answer<A::Reply, A::Error>> =
             Some(answer.map_err(crate::actor::envelope::AskError::Handler));
-        // Where the handler fails, its reply is not given; who waits for it is told that.
-        self.world.core().undo.push(Undo::Deferred(owed.0));
-        self.defer(move |world| deferred::settle(world, owed.0, Settled::Answer(&mut answer)));
+        self.later(move |world| deferred::settle(world, owed.0, Settled::Answer(&mut answer)));
     }
 
     /// Hands a message on, with the sender, the deadline and the place of reply of the one at hand.
@@ -249,8 +262,12 @@ impl<'a, A: Actor> Context<'a, A> {
         B: Actor<Reply = A::Reply, Error = A::Error>,
     {
         let (metadata, reply) = (self.metadata, self.reply.take());
+        let forwarded = reply.clone();
         match sending::send::<B, _>(self.world, To::Key(key), message, metadata, reply) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.forwarded = forwarded;
+                Ok(())
+            }
             Err((error, reply)) => {
                 self.reply = reply;
                 Err(error)
@@ -258,39 +275,28 @@ impl<'a, A: Actor> Context<'a, A> {
         }
     }
 
-    /// Does something with the world when the handler has succeeded. Where it panics, the actor has failed.
+    /// Does something with the world when the handler has succeeded.
     pub fn later(&mut self, act: impl FnOnce(&mut A::World) + 'static) {
-        let id = self.id;
-        self.defer(move |world| {
-            failing::guarded::<A, _>(world, id, act);
-        });
-    }
-
-    fn defer(&mut self, act: impl FnOnce(&mut A::World) + 'static) {
         self.world.core().later.push(Box::new(act));
     }
 
-    /// Sends itself a message after a time. Ends with the actor, and with its value, where a fresh one takes its place.
+    /// Sends itself a message after a time. Ends with the actor.
     pub fn schedule(&mut self, after: Duration, message: A::Message) -> TimerId {
         let id = self.id;
         let at = self.now() + after;
         self.set(at, Box::new(move |world| push_own::<A>(world, id, message)))
     }
 
-    /// Sends itself a message at an interval of a millisecond at least, first after one. A host that was held up sends it once
-    /// for what it missed. Ends with the actor, and with its value, where a fresh one takes its place.
+    /// Sends itself a message at an interval, first after one. A host that was held up sends it once for what it missed.
     pub fn schedule_every(&mut self, interval: Duration, make: impl FnMut() -> A::Message + 'static) {
         let id = self.id;
-        let interval = interval.max(SHORTEST_INTERVAL);
         let at = self.now() + interval;
-        self.defer(move |world| every::<A>(world, id, at, interval, Box::new(make)));
+        self.later(move |world| every::<A>(world, id, at, interval, Box::new(make)));
     }
 
     /// Takes a scheduled message back, where it has not been sent yet.
     pub fn cancel(&mut self, timer: TimerId) {
-        self.defer(move |world| {
-            world.core().timers.cancel(timer);
-        });
+        self.world.core().timers.cancel(timer);
     }
 
     fn set(&mut self, at: Moment, act: Later<A::World>) -> TimerId {
@@ -298,42 +304,42 @@ impl<'a, A: Actor> Context<'a, A> {
         let timer = core.timers.set(at, Timed::Act(act));
         core.undo.push(Undo::Set(timer));
         let id = self.id;
-        self.defer(move |world| note_timer::<A>(world, id, timer));
+        self.later(move |world| note_timer::<A>(world, id, timer));
         timer
     }
 
-    /// Runs a future beside the actor, and sends it what comes of it. Ends with the actor: what comes later is dropped.
+    /// Runs a future beside the actor, and sends it what comes of it. It ends with the actor's value: where that fails and is not
+    /// to go on, or ends, the future is dropped. Where it panics, or making a message of what comes of it does, the actor has
+    /// failed.
     pub fn spawn<T: 'static>(
         &mut self,
         future: impl Future<Output = T> + 'static,
         map: impl FnOnce(T) -> A::Message + 'static,
     ) {
         let id = self.id;
-        self.defer(move |world| tasks::spawn::<A, T>(world, id, future, map));
+        self.later(move |world| {
+            task::run::<A, T>(world, id, future, move |world, output| push_made::<A, _>(world, id, output, map));
+        });
     }
 
-    /// Attaches a stream: each item comes as a message. While the mailbox is full, it is not read. Ends with the actor, and
-    /// with its value, where a fresh one takes its place.
+    /// Attaches a stream: each item comes as a message. It ends with the actor's value, as [`spawn`](Self::spawn)'s do.
     pub fn attach<S: Stream + Unpin + 'static>(&mut self, stream: S, map: impl FnMut(S::Item) -> A::Message + 'static) {
         let id = self.id;
-        self.defer(move |world| tasks::read::<A, S>(world, id, stream, Box::new(map)));
+        self.later(move |world| next_item::<A, S>(world, id, stream, Box::new(map)));
     }
 
     /// Watches an actor: exactly one notice of its end comes as a message, also where it has ended already.
     pub fn watch(&mut self, target: ActorId, map: impl FnOnce(Ended) -> A::Message + 'static) -> WatchId {
         let (me, watch) = (self.id, self.world.core().fresh_id());
-        self.defer(move |world| {
+        self.later(move |world| {
             let notify = move |world: &mut A::World, ended: Ended| {
-                let Some(cell) = Hosts::<A>::table(world).cell_mut(me) else { return };
-                cell.extras().watching.remove(&watch);
-                if let Some(message) = failing::guarded::<A, _>(world, me, |_| map(ended)) {
-                    // Under the watch's own number, to be found where it is given up.
-                    let metadata = Metadata { id: watch, ..own_metadata(world, me) };
-                    sending::push_promised::<A>(world, me, message, metadata);
+                if let Some(cell) = Hosts::<A>::table(world).cell_mut(me) {
+                    cell.extras().watching.retain(|known| *known != watch);
                 }
+                push_made::<A, _>(world, me, Ok(ended), map);
             };
             let Some(cell) = Hosts::<A>::table(world).cell_mut(me) else { return };
-            cell.extras().watching.insert(watch);
+            cell.extras().watching.push(watch);
             let core = world.core();
             core.watches.insert(watch, (target, Box::new(notify)));
             let watcher = (core.host, watch);
@@ -352,35 +358,29 @@ impl<'a, A: Actor> Context<'a, A> {
     /// Gives a watch up: no notice comes any more, also where the actor has ended and the notice is on its way.
     pub fn unwatch(&mut self, watch: WatchId) {
         let me = self.id;
-        self.defer(move |world| {
-            let table = Hosts::<A>::table(world);
-            let Some(cell) = table.cell_mut(me) else { return };
-            if cell.extras().watching.remove(&watch.0) {
-                return monitor::unwatch(world, watch.0);
+        self.later(move |world| {
+            if let Some(cell) = Hosts::<A>::table(world).cell_mut(me) {
+                cell.extras().watching.retain(|known| *known != watch.0);
             }
-            // Its notice may wait to be handled.
-            let is_notice = |envelope: &Envelope<A>| envelope.is_own && envelope.metadata.id == watch.0;
-            cell.extras().stash.retain(|envelope| !is_notice(envelope));
-            let dropped = cell.mailbox.remove(is_notice);
-            table.figures.pending.sub(dropped as u64);
+            monitor::unwatch(world, watch.0);
         });
     }
 
     /// Subscribes to a topic; each event comes as a message. Ends with the actor.
     pub fn subscribe<T: Topic>(&mut self, map: impl FnMut(&T::Event) -> A::Message + 'static) {
         let id = self.id;
-        self.defer(move |world| topic::subscribe::<T, A>(world, id, map));
+        self.later(move |world| topic::subscribe::<T, A>(world, id, map));
     }
 
     /// Ends a subscription.
     pub fn unsubscribe<T: Topic>(&mut self) {
         let id = self.id;
-        self.defer(move |world| topic::unsubscribe(world, TypeId::of::<T>(), id));
+        self.later(move |world| topic::unsubscribe::<T, A>(world, id));
     }
 
     /// Publishes an event to whoever has subscribed, on every host.
     pub fn publish<T: Topic>(&mut self, event: T::Event) {
-        self.defer(move |world| topic::publish::<T, A::World>(world, event));
+        self.later(move |world| topic::publish::<T, A::World>(world, event));
     }
 
     /// Makes an actor of this host under a key.
@@ -401,7 +401,7 @@ impl<'a, A: Actor> Context<'a, A> {
 
     /// Stops an actor of this host when the handler has returned.
     pub fn stop_actor(&mut self, target: ActorId) {
-        self.defer(move |world| {
+        self.later(move |world| {
             let ops = world.core().kinds.get(usize::from(target.kind)).map(|kind| kind.ops);
             if let Some(ops) = ops.filter(|_| target.host == world.core().host) {
                 ops.stop(world, target, None);
@@ -430,7 +430,7 @@ impl<'a, A: Actor> Context<'a, A> {
     /// Puts back what was stashed, in order, before what waits.
     pub fn unstash_all(&mut self) {
         let id = self.id;
-        self.defer(move |world| {
+        self.later(move |world| {
             let table = Hosts::<A>::table(world);
             let Some(cell) = table.cell_mut(id) else { return };
             let stash = std::mem::take(&mut cell.extras().stash);
@@ -453,9 +453,6 @@ impl<'a, A: Actor> Context<'a, A> {
     }
 }
 
-/// A timer that goes off at once and again would leave no time for anything else.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
-
 fn own_metadata<W: World>(world: &mut W, id: ActorId) -> Metadata {
     let core = world.core();
     Metadata { id: core.fresh_id(), sender: Some(id), created_at: core.now, deadline: None, priority: Priority::Data }
@@ -469,8 +466,22 @@ pub(crate) fn push_own<A: Actor>(world: &mut A::World, id: ActorId, message: A::
     }
 }
 
+/// Gives an actor the message that it makes of something, where that came to be and making it does not panic.
+fn push_made<A: Actor, T>(
+    world: &mut A::World,
+    id: ActorId,
+    of: thread::Result<T>,
+    make: impl FnOnce(T) -> A::Message,
+) {
+    let of = of.map_err(|cause| handling::describe(&*cause));
+    match of.and_then(|of| failing::contained(|| make(of))) {
+        Ok(message) => push_own::<A>(world, id, message),
+        Err(cause) => failing::failed_beside::<A>(world, id, cause),
+    }
+}
+
 /// Keeps a timer with its actor, to end with it.
-pub(crate) fn note_timer<A: Actor>(world: &mut A::World, id: ActorId, timer: TimerId) {
+fn note_timer<A: Actor>(world: &mut A::World, id: ActorId, timer: TimerId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else {
         world.core().timers.cancel(timer);
         return;
@@ -498,8 +509,10 @@ fn every<A: Actor>(
         return;
     }
     let act = move |world: &mut A::World| {
-        let Some(message) = failing::guarded::<A, _>(world, id, |_| make()) else { return };
-        push_own::<A>(world, id, message);
+        match failing::contained(&mut make) {
+            Ok(message) => push_own::<A>(world, id, message),
+            Err(cause) => return failing::failed_beside::<A>(world, id, cause),
+        }
         let now = world.core().now;
         // What was missed is not made up for.
         let next = if at + interval > now { at + interval } else { now + interval };
@@ -507,6 +520,25 @@ fn every<A: Actor>(
     };
     let timer = world.core().timers.set(at, Timed::Act(Box::new(act)));
     note_timer::<A>(world, id, timer);
+}
+
+fn next_item<A: Actor, S: Stream + Unpin + 'static>(
+    world: &mut A::World,
+    id: ActorId,
+    stream: S,
+    mut map: Box<dyn FnMut(S::Item) -> A::Message>,
+) {
+    task::run::<A, _>(world, id, stream.into_future(), move |world, next| match next {
+        Ok((Some(item), stream)) => match failing::contained(|| map(item)) {
+            Ok(message) => {
+                push_own::<A>(world, id, message);
+                next_item::<A, S>(world, id, stream, map);
+            }
+            Err(cause) => failing::failed_beside::<A>(world, id, cause),
+        },
+        Ok((None, _)) => {}
+        Err(cause) => failing::failed_beside::<A>(world, id, handling::describe(&*cause)),
+    });
 }
 
 /// What [`Actor::activate`] is given.

@@ -2,9 +2,8 @@
 
 use std::{
     any::TypeId,
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     marker::PhantomData,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc,
@@ -23,11 +22,11 @@ use crate::actor::{
     actor::{Actor, KindSettings},
     dead_letters::DeadLetters,
     deferred::Deferred,
-    envelope::{ActorId, OpenAsk},
+    envelope::ActorId,
     failing, handling,
+    hashing::NumberMap,
     kind_figures::{DeadReason, KindFigures},
     life,
-    mailbox::PlaceTaken,
     mesh::{Address, Lane, SendError},
     moment::{ActorClock, Moment},
     monitor::{self, Cause, Ended},
@@ -36,10 +35,11 @@ use crate::actor::{
     report,
     rng::Rng,
     running::Running,
-    sending::{self, Completion, NoAnswer, PendingAsk},
+    sending::{self, PendingAsk},
+    sleep,
     supervision::Intensity,
     timers::{TimerId, Timers},
-    topic::Subscription,
+    topic::Subscribers,
     tree::{self, Tree},
     worker::Work,
     world::{Hosts, World},
@@ -47,9 +47,6 @@ use crate::actor::{
 
 /// Actors that one turn runs at most, each for a batch of its messages.
 const RUNS_PER_TURN: usize = 1024;
-
-/// Futures that one turn has done at most.
-const TASKS_PER_TURN: usize = 1024;
 
 /// Something to do with the world when the handler that asked for it has succeeded.
 pub(crate) type Later<W> = Box<dyn FnOnce(&mut W)>;
@@ -71,17 +68,15 @@ pub(crate) enum Timed<W> {
 /// What a handler has done that is undone where it fails.
 pub(crate) enum Undo {
     /// It told somebody of this host.
-    Told { to: ActorId, place: PlaceTaken, id: u64 },
+    Told { kind: u16, slot: u32, message: u64 },
     /// It told somebody elsewhere.
-    Posted { batch: usize, id: u64 },
+    Posted { batch: usize, message: u64 },
     /// It asked.
     Asked(u64),
     /// It set a timer.
     Set(TimerId),
-    /// It kept a place of reply for later, or gave a reply that was owed.
+    /// It kept a place of reply for later.
     Deferred(u64),
-    /// It made an actor.
-    Spawned(ActorId),
 }
 
 /// What the runtime does with the actors of a kind without knowing their type.
@@ -89,7 +84,7 @@ pub(crate) trait KindOps<W: World> {
     fn run(&self, world: &mut W, slot: u32);
     fn retire_idle(&self, world: &mut W);
     fn life_timer(&self, world: &mut W, id: ActorId);
-    fn take_back(&self, world: &mut W, to: ActorId, place: PlaceTaken, id: u64) -> Option<OpenAsk>;
+    fn take_back(&self, world: &mut W, slot: u32, message: u64);
     fn rest(&self, world: &mut W, id: ActorId, change: i32);
     fn released(&self, world: &mut W, id: ActorId);
     fn stop(&self, world: &mut W, id: ActorId, waiter: Option<Later<W>>);
@@ -100,9 +95,6 @@ pub(crate) trait KindOps<W: World> {
     fn watch(&self, world: &mut W, id: ActorId, watcher: (u16, u64)) -> bool;
     fn unwatch(&self, world: &mut W, id: ActorId, watcher: (u16, u64));
     fn len(&self, world: &mut W) -> usize;
-    /// Messages that wait, all mailboxes together.
-    #[cfg(test)]
-    fn waiting(&self, world: &mut W) -> usize;
     fn report(&self, world: &mut W) -> report::KindPart;
     fn one(&self, world: &mut W, key: &str) -> Option<serde_json::Value>;
     /// Makes an actor that was just started a supervisor's child; false where it has failed since.
@@ -126,8 +118,8 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         life::life_timer::<A>(world, id);
     }
 
-    fn take_back(&self, world: &mut A::World, to: ActorId, place: PlaceTaken, id: u64) -> Option<OpenAsk> {
-        sending::take_back::<A>(world, to, place, id)
+    fn take_back(&self, world: &mut A::World, slot: u32, message: u64) {
+        sending::take_back::<A>(world, slot, message);
     }
 
     fn rest(&self, world: &mut A::World, id: ActorId, change: i32) {
@@ -176,11 +168,6 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         Hosts::<A>::table(world).len()
     }
 
-    #[cfg(test)]
-    fn waiting(&self, world: &mut A::World) -> usize {
-        Hosts::<A>::table(world).cells.iter().map(|(_, cell)| cell.mailbox.len()).sum()
-    }
-
     fn report(&self, world: &mut A::World) -> report::KindPart {
         report::kind::<A>(world)
     }
@@ -204,7 +191,6 @@ pub(crate) struct Kind<W: World> {
     pub of: TypeId,
     pub ops: &'static dyn KindOps<W>,
     pub figures: Arc<KindFigures>,
-    pub ask_timeout: Duration,
 }
 
 /// Rings the host's bell when a future can go on.
@@ -229,12 +215,14 @@ pub struct Core<W: World> {
     pub(crate) kinds: Vec<Kind<W>>,
     pub(crate) ready: VecDeque<(u16, u32)>,
     pub(crate) timers: Timers<Timed<W>>,
-    pub(crate) asks: HashMap<u64, PendingAsk<W>>,
-    pub(crate) deferred: HashMap<u64, Deferred<W>>,
-    pub(crate) watches: HashMap<u64, (ActorId, WatchAction<W>)>,
-    pub(crate) topics: HashMap<TypeId, Vec<Subscription<W>>>,
+    pub(crate) asks: NumberMap<u64, PendingAsk<W>>,
+    pub(crate) deferred: NumberMap<u64, Deferred<W>>,
+    pub(crate) watches: NumberMap<u64, (ActorId, WatchAction<W>)>,
+    pub(crate) topics: NumberMap<TypeId, Subscribers<W>>,
     pub(crate) undo: Vec<Undo>,
     pub(crate) later: Vec<Later<W>>,
+    /// The same of handlers that were called by others and have returned: it is done whatever becomes of their callers.
+    pub(crate) committed: Vec<Later<W>>,
     pub(crate) outbox: Outbox,
     pub(crate) tree: Tree<W>,
     pub(crate) rng: Rng,
@@ -271,12 +259,13 @@ impl<W: World> Core<W> {
             kinds: Vec::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
-            asks: HashMap::new(),
-            deferred: HashMap::new(),
-            watches: HashMap::new(),
-            topics: HashMap::new(),
+            asks: NumberMap::default(),
+            deferred: NumberMap::default(),
+            watches: NumberMap::default(),
+            topics: NumberMap::default(),
             undo: Vec::new(),
             later: Vec::new(),
+            committed: Vec::new(),
             tree: Tree::default(),
             rng: Rng::new(seed),
             dead: DeadLetters::default(),
@@ -299,17 +288,14 @@ impl<W: World> Core<W> {
         let of = TypeId::of::<A>();
         assert!(self.kinds.iter().all(|kind| kind.of != of), "{} is registered twice", A::KIND);
         let known = &self.post.registry.hosts()[usize::from(self.host)].kinds;
-        let told_as = known.iter().position(|(name, _)| *name == A::KIND);
-        let figures = told_as.map(|told_as| known[told_as].1.clone()).unwrap_or_default();
+        let figures = known.iter().find(|(name, _)| *name == A::KIND).map(|(_, figures)| figures.clone());
+        let figures = figures.unwrap_or_default();
         table.kind = self.kinds.len() as u16;
         table.host = self.host;
-        // More kinds than a number has places for there are not.
-        table.told_as = told_as.map_or(table.told_as, |told_as| told_as as u16);
-        // Without a place, or a turn, nothing would ever be handled.
-        table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };
+        table.settings = settings;
         table.figures = figures.clone();
-        let ask_timeout = settings.ask_timeout;
-        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures, ask_timeout });
+        table.running = self.running.clone();
+        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
     }
 
     /// The host's number.
@@ -337,7 +323,8 @@ impl<W: World> Core<W> {
     pub fn is_idle(&self) -> bool {
         self.ready.is_empty()
             && self.later.is_empty()
-            && !self.outbox.has_outgoing()
+            && self.committed.is_empty()
+            && self.outbox.is_empty()
             && self.released().is_empty()
             && !self.alarm.is_woken.load(Ordering::Acquire)
     }
@@ -349,8 +336,9 @@ impl<W: World> Core<W> {
         }
         let timer = self.timers.next().map(|at| at.since(self.now));
         let tree = self.tree.next_deadline().map(|at| at.since(self.now));
+        let sleeper = sleep::next().map(|at| at.since(self.now));
         let kept = self.outbox.has_kept().then_some(Duration::from_millis(1));
-        [timer, tree, kept].into_iter().flatten().min()
+        [timer, tree, sleeper, kept].into_iter().flatten().min()
     }
 
     /// Actors that have something to do now.
@@ -384,10 +372,14 @@ impl<W: World> Core<W> {
         self.outbox.send(usize::from(host), lane, parcel);
     }
 
-    /// Futures that are not done.
-    #[cfg(test)]
-    pub(crate) fn tasks(&self) -> usize {
-        self.tasks.len()
+    /// Reserves a place for something to be handed to another host; none where all are taken.
+    pub fn reserve(&self, host: usize) -> Option<crate::actor::mesh::Slot<Parcel>> {
+        self.post.mesh.shard(host).try_reserve()
+    }
+
+    /// Sends a parcel to another host, after what was sent there before.
+    pub fn send_to(&mut self, host: usize, lane: Lane, parcel: Parcel) {
+        self.send_parcel(host as u16, lane, parcel);
     }
 
     fn released(&self) -> &flume::Receiver<ActorId> {
@@ -399,16 +391,9 @@ impl<W: World> Core<W> {
     }
 
     fn poll_task(&mut self) -> Option<Later<W>> {
-        let mut cx = TaskContext::from_waker(&self.waker);
-        // Futures are caught one by one; dropping one that is given up is its own code as well.
-        let poll = AssertUnwindSafe(|| Pin::new(&mut self.tasks).poll_next(&mut cx));
-        match catch_unwind(poll) {
-            Ok(Poll::Ready(done)) => done,
-            Ok(Poll::Pending) => None,
-            Err(cause) => {
-                tracing::error!(cause = handling::describe(&*cause), "a future panicked when it was dropped");
-                Some(Box::new(|_| {}))
-            }
+        match Pin::new(&mut self.tasks).poll_next(&mut TaskContext::from_waker(&self.waker)) {
+            Poll::Ready(done) => done,
+            Poll::Pending => None,
         }
     }
 }
@@ -421,7 +406,7 @@ pub fn take<W: World>(world: &mut W, parcel: Parcel) {
         Parcel::Handed(_) => {
             tracing::error!(host = world.core().host, "something was handed to a world that takes nothing")
         }
-        Parcel::Answer { kind, id, mut answer } => sending::came(world, kind, id, &mut *answer),
+        Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
         Parcel::Watch { target, watcher, is_on } => monitor::watched_from_afar(world, target, watcher, is_on),
@@ -449,8 +434,10 @@ fn end_kinds<W: World>(world: &mut W, names: &[&'static str], by_force: bool, te
     let kinds: Vec<usize> = (0..core.kinds.len()).filter(|kind| names.contains(&core.kinds[*kind].name)).collect();
     let mut left = 0;
     for &kind in &kinds {
-        let ops = world.core().kinds[kind].ops;
+        let Kind { ops, of, .. } = world.core().kinds[kind];
         ops.close(world);
+        // Their supervisors are not to start them again.
+        tree::dismiss(world, of);
         for id in ops.ids(world) {
             left += 1;
             if by_force {
@@ -485,18 +472,15 @@ fn check_ending<W: World>(world: &mut W) {
 
 /// Does what handlers asked for, in order.
 pub(crate) fn run_later<W: World>(world: &mut W) {
-    while world.core().nesting == 0 && !world.core().later.is_empty() {
-        for act in std::mem::take(&mut world.core().later) {
-            contained(world, act);
+    while world.core().nesting == 0 && !(world.core().committed.is_empty() && world.core().later.is_empty()) {
+        let core = world.core();
+        let mut acts = std::mem::take(&mut core.committed);
+        acts.append(&mut core.later);
+        for act in acts {
+            if let Err(cause) = failing::contained(|| act(world)) {
+                tracing::error!(host = world.core().host, cause, "something that an actor had put off panicked");
+            }
         }
-    }
-}
-
-/// Does something that is not to end the turn where it panics.
-fn contained<W: World>(world: &mut W, act: impl FnOnce(&mut W)) {
-    if let Err(cause) = catch_unwind(AssertUnwindSafe(|| act(world))) {
-        let cause = handling::describe(&*cause);
-        tracing::error!(host = world.core().host, cause, "something panicked beside the actors");
     }
 }
 
@@ -506,13 +490,13 @@ pub fn turn<W: World>(world: &mut W) {
     let now = core.tell_time();
     let beat = &core.post.registry.hosts()[usize::from(core.host)].heartbeat;
     beat.store(now.as_ns(), Ordering::Relaxed);
+    sleep::enter_host();
+    sleep::wake_due(now);
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
         match due {
-            Timed::Ask(id) => {
-                sending::answered(world, id, Completion::Without(NoAnswer::TimedOut));
-            }
-            Timed::Act(act) => contained(world, act),
+            Timed::Ask(id) => sending::answered(world, id, sending::Completion::TimedOut),
+            Timed::Act(act) => act(world),
             Timed::Life(id) => {
                 let ops = world.core().kinds[usize::from(id.kind)].ops;
                 ops.life_timer(world, id);
@@ -527,13 +511,8 @@ pub fn turn<W: World>(world: &mut W) {
     }
     tree::tick(world);
     if world.core().alarm.is_woken.swap(false, Ordering::AcqRel) {
-        for polled in 0.. {
-            if polled == TASKS_PER_TURN {
-                world.core().alarm.is_woken.store(true, Ordering::Release);
-                break;
-            }
-            let Some(act) = world.core().poll_task() else { break };
-            contained(world, act);
+        while let Some(act) = world.core().poll_task() {
+            act(world);
             run_later(world);
         }
     }

@@ -2,12 +2,12 @@
 
 use crate::actor::{
     actor::{Actor, Handled},
-    context::Context,
+    context::{Context, push_own},
     core::Later,
     deferred::Owed,
     envelope::ActorId,
-    key::Place,
     life::{self, SpawnError},
+    system::System,
     world::{Hosts, World},
 };
 
@@ -82,45 +82,61 @@ pub enum Directed {
     Stopped,
 }
 
-impl<W: World + Hosts<Self>> Actor for Director<W> {
-    const KIND: &'static str = "director";
+/// Makes a world's director an actor of that world: `directs!(World)`. A world has one where it has a table for it.
+#[macro_export]
+macro_rules! directs {
+    ($world:ty) => {
+        impl $crate::actor::actor::Actor for $crate::actor::director::Director<$world> {
+            const KIND: &'static str = "director";
 
-    type World = W;
-    type Key = Place;
-    type Message = DirectorMessage<W>;
-    type Reply = Directed;
-    type Error = SpawnError;
+            type World = $world;
+            type Key = $crate::actor::key::Place;
+            type Message = $crate::actor::director::DirectorMessage<$world>;
+            type Reply = $crate::actor::director::Directed;
+            type Error = $crate::actor::life::SpawnError;
 
-    fn handle(&mut self, message: DirectorMessage<W>, cx: &mut Context<'_, Self>) -> Handled<SpawnError> {
-        match message {
-            DirectorMessage::Spawn(spawn) => {
-                let id = spawn(cx.world)?;
-                cx.reply(Directed::Spawned(id));
+            fn handle(
+                &mut self,
+                message: Self::Message,
+                cx: &mut $crate::actor::context::Context<'_, Self>,
+            ) -> $crate::actor::actor::Handled<Self::Error> {
+                $crate::actor::director::direct(message, cx)
             }
-            DirectorMessage::Retire(retire) => {
-                let retired = retire(cx.world);
-                cx.reply(Directed::Retired(retired));
+
+            fn may_retire(&self) -> bool {
+                false
             }
-            DirectorMessage::Stop(stop) => {
-                let (me, owed) = (cx.id(), cx.owe());
-                let done = Box::new(move |world: &mut W| {
-                    if let Some(owed) = owed {
-                        tell_stopped(world, me, owed);
-                    }
-                });
-                cx.later(move |world| stop(world, done));
-            }
-            DirectorMessage::Stopped(owed) => cx.answer(owed, Ok(Directed::Stopped)),
         }
-        Ok(())
-    }
-
-    fn may_retire(&self) -> bool {
-        false
-    }
+    };
 }
 
-/// Tells a director that what it was to stop has ended.
-fn tell_stopped<W: World + Hosts<Director<W>>>(world: &mut W, director: ActorId, owed: Owed) {
-    crate::actor::context::push_own::<Director<W>>(world, director, DirectorMessage::Stopped(owed));
+directs!(System);
+
+/// What a director does with a message; [`directs!`](crate::directs) has it called.
+pub fn direct<W: World>(message: DirectorMessage<W>, cx: &mut Context<'_, Director<W>>) -> Handled<SpawnError>
+where
+    Director<W>: Actor<World = W, Message = DirectorMessage<W>, Reply = Directed, Error = SpawnError>,
+    W: Hosts<Director<W>>,
+{
+    match message {
+        DirectorMessage::Spawn(spawn) => {
+            let id = spawn(cx.world)?;
+            cx.reply(Directed::Spawned(id));
+        }
+        DirectorMessage::Retire(retire) => {
+            let retired = retire(cx.world);
+            cx.reply(Directed::Retired(retired));
+        }
+        DirectorMessage::Stop(stop) => {
+            let (me, owed) = (cx.id(), cx.owe());
+            let done = Box::new(move |world: &mut W| {
+                if let Some(owed) = owed {
+                    push_own::<Director<W>>(world, me, DirectorMessage::Stopped(owed));
+                }
+            });
+            cx.later(move |world| stop(world, done));
+        }
+        DirectorMessage::Stopped(owed) => cx.answer(owed, Ok(Directed::Stopped)),
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a message travels in.
 
-use std::{any::Any, fmt};
+use std::fmt;
 
 use crate::actor::{actor::Actor, moment::Moment};
 
@@ -78,37 +78,19 @@ pub type Answer<R, E> = Result<R, AskError<E>>;
 
 /// Where a reply goes.
 pub(crate) enum ReplyTo<R, E> {
-    /// To the ask of an actor of this kind, on this host, with this message id.
-    Ask { host: u16, kind: u16, id: u64 },
+    /// To an actor's ask, on this host, with this message id.
+    Ask { host: u16, id: u64 },
     /// To somebody outside. A channel of one place.
     Outside(flume::Sender<Answer<R, E>>),
 }
 
-impl<R: Send + 'static, E: Send + 'static> ReplyTo<R, E> {
-    /// Says that the actor failed which was to answer: to who is outside at once; otherwise it is given back, its type
-    /// forgotten.
-    pub fn died(self) -> Option<OpenAsk> {
+impl<R, E> Clone for ReplyTo<R, E> {
+    fn clone(&self) -> Self {
         match self {
-            Self::Outside(channel) => {
-                // Who has given up waiting has dropped its end.
-                let _ = channel.try_send(Err(AskError::Died));
-                None
-            }
-            Self::Ask { host, kind, id } => {
-                let answer: Option<Answer<R, E>> = Some(Err(AskError::Died));
-                Some(OpenAsk { host, kind, id, answer: Box::new(answer) })
-            }
+            Self::Ask { host, id } => Self::Ask { host: *host, id: *id },
+            Self::Outside(channel) => Self::Outside(channel.clone()),
         }
     }
-}
-
-/// An ask and what it is to be answered.
-pub(crate) struct OpenAsk {
-    pub host: u16,
-    pub kind: u16,
-    pub id: u64,
-    /// An `Option<Answer<_, _>>`.
-    pub answer: Box<dyn Any + Send>,
 }
 
 /// Where a reply to a message of this kind goes.
@@ -124,16 +106,6 @@ pub struct Envelope<A: Actor> {
     pub(crate) reply: Option<ReplyOf<A>>,
     /// The hash of its key in a pool; 0 outside of one.
     pub(crate) route: u64,
-    /// The actor has asked for it itself, by an ask, a timer, a future: it is for nobody else, also not for the next
-    /// activation of its key.
-    pub(crate) is_own: bool,
-}
-
-impl<A: Actor> Envelope<A> {
-    /// A message that is not part of a pool's, nor of the actor's own.
-    pub(crate) fn new(message: A::Message, metadata: Metadata, reply: Option<ReplyOf<A>>) -> Self {
-        Self { message, metadata, reply, route: 0, is_own: false }
-    }
 }
 
 impl<A: Actor> fmt::Debug for Envelope<A> {

@@ -1,49 +1,23 @@
 //! What becomes of an actor that has failed: in place, afresh, after a rest, or not at all.
 
-use std::{
-    mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::actor::{
     actor::{Actor, Recovery},
     envelope::ActorId,
     handling::describe,
-    life,
+    life::{self, Going},
     monitor::Cause,
     sending::enqueue,
     supervision::Verdict,
     table::Phase,
-    tasks, tree,
+    tree,
     world::{Hosts, World},
 };
 
 /// What the last panic on this host said.
 pub(crate) fn last_panic<W: World>(world: &mut W) -> String {
     std::mem::take(&mut world.core().tree.last_panic)
-}
-
-/// Runs something of an actor's own beside its handlers, as the making of a message for itself. None where it panicked: that
-/// is a failure of the actor, and is dealt with after what is going on now.
-pub(crate) fn guarded<A: Actor, T>(
-    world: &mut A::World,
-    id: ActorId,
-    act: impl FnOnce(&mut A::World) -> T,
-) -> Option<T> {
-    let done = catch_unwind(AssertUnwindSafe(|| act(world)));
-    done.map_err(|cause| failed_beside::<A>(world, id, describe(&*cause))).ok()
-}
-
-/// Something of an actor's own has panicked beside its handlers.
-pub(crate) fn failed_beside<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
-    world.core().later.push(Box::new(move |world| {
-        // One that does not handle messages now has failed already, or is being made.
-        if Hosts::<A>::table(world).is_running(id) {
-            failed::<A>(world, id, cause);
-        } else {
-            tracing::error!(kind = A::KIND, cause, "something of an actor panicked that does not run");
-        }
-    }));
 }
 
 /// An actor has panicked, or says that it can not go on.
@@ -54,10 +28,6 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     let (settings, now) = (table.settings, world.core().now);
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     cell.counts.errors += 1;
-    if cell.extras.as_ref().is_some_and(|extras| extras.is_to_stop) {
-        tracing::error!(actor = name, cause, "an actor failed that was to stop");
-        return life::finish::<A>(world, id, Cause::Stopped);
-    }
     if matches!(cell.phase, Phase::Ending { .. }) {
         tracing::error!(actor = name, cause, "an actor failed while it ended");
         return life::finish::<A>(world, id, Cause::Stopped);
@@ -78,7 +48,6 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
             life::finish::<A>(world, id, Cause::Failed(cause));
         }
         Verdict::Allowed { nth } => {
-            cell.extras().cause = Some(cause.clone());
             let delay = settings.back_off.delay(nth, world.core().rng.draw());
             tracing::error!(actor = name, cause, nth, ?delay, "an actor failed and goes on");
             if delay.is_zero() {
@@ -91,27 +60,38 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     }
 }
 
-/// Its value is not to be used again. What it had scheduled and attached goes with it; what it had put aside waits again,
-/// before the rest.
+/// Runs code of an actor that is no handler: a panic in it goes no further, and is given back.
+pub(crate) fn contained<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|cause| describe(&*cause))
+}
+
+/// Code of an actor has panicked beside its handlers: at making a message of an answer, in a future of its own. It has failed
+/// as if that had been a message.
+pub(crate) fn failed_beside<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    let cell = Hosts::<A>::table(world).cell(id);
+    let is_up =
+        cell.is_some_and(|cell| cell.value.is_some() && matches!(cell.phase, Phase::Running | Phase::Ending { .. }));
+    if is_up {
+        return failed::<A>(world, id, cause);
+    }
+    // It is no more, or rests, or is in the middle of a message: there is nobody to fail.
+    tracing::error!(kind = A::KIND, %id, cause, "something of an actor panicked, and is dropped");
+}
+
+/// Its value is not to be used again. What it had set going goes with it, and what it had put aside is for the fresh one.
 fn drop_value<A: Actor>(world: &mut A::World, id: ActorId) {
-    let table = Hosts::<A>::table(world);
-    let Some(cell) = table.cell_mut(id) else { return };
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let value = cell.value.take();
-    let mut timers = Vec::new();
     if let Some(extras) = &mut cell.extras {
-        timers = mem::take(&mut extras.timers);
-        tasks::end(&mut extras.tasks, true);
-        let stash = mem::take(&mut extras.stash);
+        let (stash, going) = (std::mem::take(&mut extras.stash), Going::take(extras));
         let count = stash.len() as u64;
         cell.mailbox.put_back(stash.into_iter());
-        table.figures.pending.add(count);
-    }
-    for timer in timers {
-        world.core().timers.cancel(timer);
+        Hosts::<A>::table(world).figures.pending.add(count);
+        going.end(world, id);
     }
     crate::actor::deferred::settle_all(world, id, true);
-    if let Some(value) = value {
-        life::discard(value);
+    if contained(|| drop(value)).is_err() {
+        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
     }
 }
 
@@ -127,7 +107,6 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
             enqueue::<A>(world, id.slot);
             let now = world.core().now;
             Hosts::<A>::table(world).note_idle(id.slot, now);
-            life::end_if_released::<A>(world, id);
         }
     } else {
         life::set_phase::<A>(world, id, Phase::New);

@@ -2,22 +2,19 @@
 
 use std::{
     any::Any,
-    mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use crate::actor::{
     actor::{Actor, Failure, Undelivered},
-    context::{Context, Wish},
+    context::{Context, Parts, Wish},
     core::{Undo, run_later},
     deferred::{self, Settled},
     envelope::{ActorId, AskError, Envelope, Metadata, Priority, ReplyOf},
     failing,
     key::Key as _,
     kind_figures::DeadReason,
-    life,
-    monitor::Cause,
-    sending,
+    life, sending,
     table::Phase,
     world::{Hosts, World},
 };
@@ -61,54 +58,70 @@ pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else { return };
     if cell.phase == Phase::Running && cell.mailbox.is_empty() {
+        let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
         table.note_idle(slot, now);
-        life::end_if_released::<A>(world, id);
+        if is_released {
+            life::begin_ending::<A>(world, id, false);
+        }
     }
 }
 
 /// The next message of an actor that can handle one.
 fn next<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Envelope<A>> {
     let table = Hosts::<A>::table(world);
+    let capacity = table.settings.mailbox;
     let cell = table.cell_mut(id)?;
     if !cell.can_run() || cell.value.is_none() {
         return None;
     }
     let envelope = if cell.is_restricted() { cell.mailbox.pop_control() } else { cell.mailbox.pop() }?;
+    let freed = cell.mailbox.unpark(capacity).and_then(|parked| parked.metadata.sender);
     table.figures.pending.sub(1);
-    sending::admit::<A>(world, id.slot);
+    if let Some(sender) = freed {
+        sending::change_rest(world, sender, -1);
+    }
     Some(envelope)
 }
 
+/// What a handler ended with.
+enum Outcome<E> {
+    Handled,
+    Error(E),
+    Failed(String),
+}
+
 fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>) {
-    let Envelope { message, metadata, reply, route, is_own } = envelope;
+    let Envelope { message, metadata, reply, route } = envelope;
     let started = world.core().now;
     let table = Hosts::<A>::table(world);
     table.figures.wait.record(started.since(metadata.created_at).as_nanos() as u64);
     let mut given = None;
-    let occasion = Occasion { metadata, reply, is_message: true };
-    let Entered { result, reply, stashed, wish, .. } = enter::<A, _>(world, id, occasion, |actor, cx| {
+    let Entered { result, reply, stashed, wish, .. } = enter::<A, _>(world, id, metadata, reply, |actor, cx| {
         let result = actor.handle(message, cx);
         given = cx.take_answer();
-        match result {
-            Ok(()) => Ok(Ok(())),
-            Err(Failure::Error(error)) => Ok(Err(error)),
-            Err(Failure::Fatal(cause)) => Err(cause),
-        }
+        result
     });
-    match result {
-        Ok(Ok(())) => {
+    let outcome = match result {
+        Ok(Ok(())) => Outcome::Handled,
+        Ok(Err(Failure::Error(error))) => Outcome::Error(error),
+        Ok(Err(Failure::Fatal(cause))) => Outcome::Failed(cause),
+        Err(CallError::Died) => Outcome::Failed(failing::last_panic(world)),
+        // Its value was there when the message was taken out.
+        Err(CallError::NoSuchActor | CallError::Busy) => return,
+    };
+    match outcome {
+        Outcome::Handled => {
             if let Some(message) = stashed {
-                stash::<A>(world, id, Envelope { message, metadata, reply, route, is_own });
+                stash::<A>(world, id, Envelope { message, metadata, reply, route });
             } else if let Some(reply) = reply {
                 sending::answer(world, reply, given.unwrap_or(Err(AskError::Unanswered)));
             }
         }
-        Ok(Err(error)) => {
-            let table = Hosts::<A>::table(world);
-            table.figures.errors.add(1);
-            if let Some(cell) = table.cell_mut(id) {
+        Outcome::Error(error) => {
+            if let Some(cell) = Hosts::<A>::table(world).cell_mut(id) {
                 cell.counts.errors += 1;
             }
+            Hosts::<A>::table(world).figures.errors.add(1);
             match reply {
                 Some(reply) => sending::answer(world, reply, Err(AskError::Handler(error))),
                 None => {
@@ -117,15 +130,11 @@ fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>
                 }
             }
         }
-        Err(error) => {
+        Outcome::Failed(cause) => {
             if let Some(reply) = reply {
                 sending::answer(world, reply, Err(AskError::Died));
             }
-            // Otherwise its value was there when the message was taken out.
-            if error == CallError::Died {
-                let cause = failing::last_panic(world);
-                failing::failed::<A>(world, id, cause);
-            }
+            failing::failed::<A>(world, id, cause);
             run_later(world);
             return;
         }
@@ -159,23 +168,6 @@ fn stash<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>) {
     }
 }
 
-/// Why an actor is entered.
-pub(crate) struct Occasion<A: Actor> {
-    pub metadata: Metadata,
-    pub reply: Option<ReplyOf<A>>,
-    /// For a message or a call, which are counted; not for what no message asks for.
-    pub is_message: bool,
-}
-
-impl<A: Actor> Occasion<A> {
-    /// For something that no message asks for.
-    pub fn beside(world: &mut A::World, id: ActorId) -> Self {
-        let created_at = world.core().now;
-        let metadata = Metadata { id: 0, sender: Some(id), created_at, deadline: None, priority: Priority::Control };
-        Self { metadata, reply: None, is_message: false }
-    }
-}
-
 /// What is left when an actor has been entered.
 pub(crate) struct Entered<A: Actor, R> {
     pub result: Result<R, CallError>,
@@ -184,37 +176,31 @@ pub(crate) struct Entered<A: Actor, R> {
     pub wish: Wish,
 }
 
-/// Takes an actor out of its table and lets something be done with it. Whatever it sent goes only where it neither panicked
-/// nor says that it can not go on; its value goes back either way.
+/// Takes an actor out of its table and lets something be done with it. Whatever it sent goes only where it did not panic;
+/// its value goes back either way.
 pub(crate) fn enter<A: Actor, R>(
     world: &mut A::World,
     id: ActorId,
-    occasion: Occasion<A>,
-    act: impl FnOnce(&mut A, &mut Context<'_, A>) -> Result<R, String>,
+    metadata: Metadata,
+    reply: Option<ReplyOf<A>>,
+    act: impl FnOnce(&mut A, &mut Context<'_, A>) -> R,
 ) -> Entered<A, R> {
-    let Occasion { metadata, reply, is_message } = occasion;
     let nothing = |result, reply| Entered { result: Err(result), reply, stashed: None, wish: Wish::GoOn };
     let table = Hosts::<A>::table(world);
-    let (limit_ns, told_as) = (table.settings.handling_limit.as_nanos() as u64, table.told_as);
+    let limit_ns = table.settings.handling_limit.as_nanos() as u64;
     let Some(cell) = table.cell_mut(id) else { return nothing(CallError::NoSuchActor, reply) };
-    match cell.phase {
-        Phase::Running | Phase::Ending { .. } => {}
-        // It comes back by itself.
-        Phase::BackingOff => return nothing(CallError::Busy, reply),
-        Phase::New | Phase::Loading | Phase::Down => return nothing(CallError::NoSuchActor, reply),
-    }
-    let Some(mut value) = cell.value.take() else { return nothing(CallError::Busy, reply) };
-    let core = world.core();
-    let started = core.now;
-    let running = &core.running;
-    // Whoever is in the middle of a message goes on with it after this.
-    let shown = (core.nesting > 0).then(|| running.save());
-    running.begin(told_as, started, limit_ns);
-    if running.is_other(told_as, id.slot, id.generation) {
-        let running = running.clone();
-        match Hosts::<A>::table(world).key(id) {
+    let Some(mut value) = cell.value.take() else {
+        let is_there = matches!(cell.phase, Phase::Running | Phase::Ending { .. } | Phase::BackingOff);
+        return nothing(if is_there { CallError::Busy } else { CallError::NoSuchActor }, reply);
+    };
+    let started = world.core().now;
+    let table = Hosts::<A>::table(world);
+    let running = &table.running;
+    running.begin(id.kind, started, limit_ns);
+    if running.is_other(id.kind, id.slot, id.generation) {
+        match table.key(id) {
             Some(key) => running.name(&key.text()),
-            None => running.name(&format!("#{id}")),
+            None => running.name(&id.to_string()),
         }
     }
     let core = world.core();
@@ -222,87 +208,66 @@ pub(crate) fn enter<A: Actor, R>(
     core.nesting += 1;
     let mut cx = Context::new(world, id, metadata, reply);
     let result = catch_unwind(AssertUnwindSafe(|| act(&mut value, &mut cx)));
-    let (reply, stashed, wish) = cx.into_parts();
+    let Parts { reply, forwarded, stashed, wish } = cx.into_parts();
     let core = world.core();
     core.nesting -= 1;
-    if let Some(shown) = shown {
-        core.running.restore(&shown);
-    }
     let result = match result {
-        Ok(Ok(result)) => {
-            if core.nesting == 0 {
-                core.undo.clear();
+        Ok(result) => {
+            core.undo.truncate(undo_mark);
+            if core.nesting > 0 {
+                core.committed.extend(core.later.drain(later_mark..));
             }
-            Ok(result)
+            Ok((result, reply))
         }
-        Ok(Err(cause)) => Err(cause),
-        Err(cause) => Err(describe(&*cause)),
+        Err(cause) => {
+            core.tree.last_panic = describe(&*cause);
+            core.later.truncate(later_mark);
+            undo::<A>(world, undo_mark);
+            // What was forwarded has been taken back: its asker waits for this actor again.
+            Err(reply.or(forwarded))
+        }
     };
-    let result = result.map_err(|cause| {
-        let core = world.core();
-        core.tree.last_panic = cause;
-        core.later.truncate(later_mark);
-        undo(world, undo_mark);
-        CallError::Died
-    });
+    let (result, reply) = match result {
+        Ok((result, reply)) => (Ok(result), reply),
+        Err(reply) => (Err(CallError::Died), reply),
+    };
     let now = world.core().tell_time();
     let took = now.since(started).as_nanos() as u64;
     let table = Hosts::<A>::table(world);
-    if is_message {
-        table.figures.processed.add(1);
-        table.figures.handling.record(took);
-    }
+    table.figures.processed.add(1);
+    table.figures.handling.record(took);
     if took > limit_ns {
         table.figures.slow.add(1);
     }
-    let mut wish = wish;
-    match table.cell_mut(id) {
-        Some(cell) => {
-            cell.value = Some(value);
-            cell.last_active = now;
-            cell.counts.processed += u64::from(is_message);
-            cell.counts.busy_ns += took;
-            if cell.extras.as_ref().is_some_and(|extras| extras.is_to_stop) {
-                wish = Wish::End;
-            }
-        }
-        // It was ended while it was at it.
-        None => life::discard(value),
+    if let Some(cell) = table.cell_mut(id) {
+        cell.value = Some(value);
+        cell.last_active = now;
+        cell.counts.processed += 1;
+        cell.counts.busy_ns += took;
     }
     Entered { result, reply, stashed, wish }
 }
 
-/// Takes back what a handler has done before it failed, the last first.
-fn undo<W: World>(world: &mut W, mark: usize) {
-    let (mut asked, mut owed) = (Vec::new(), Vec::new());
+/// Takes back what a handler has sent before it failed, the last first; then tells those that it owed a reply.
+fn undo<A: Actor>(world: &mut A::World, mark: usize) {
+    let mut owed = Vec::new();
     while world.core().undo.len() > mark {
         match world.core().undo.pop() {
-            Some(Undo::Told { to, place, id }) => {
-                let ops = world.core().kinds[usize::from(to.kind)].ops;
-                asked.extend(ops.take_back(world, to, place, id));
+            Some(Undo::Told { kind, slot, message }) => {
+                let ops = world.core().kinds[usize::from(kind)].ops;
+                ops.take_back(world, slot, message);
             }
-            Some(Undo::Posted { batch, id }) => asked.extend(world.core().outbox.take_back(batch, id)),
-            Some(Undo::Asked(id)) => {
-                sending::unask(world.core(), id);
-                asked.retain(|open| open.id != id);
-            }
+            Some(Undo::Posted { batch, message }) => world.core().outbox.take_back(batch, message),
+            Some(Undo::Asked(id)) => sending::unask(world.core(), id),
             Some(Undo::Set(timer)) => {
                 world.core().timers.cancel(timer);
             }
             Some(Undo::Deferred(id)) => owed.push(id),
-            Some(Undo::Spawned(id)) => {
-                let ops = world.core().kinds[usize::from(id.kind)].ops;
-                ops.kill(world, id, Cause::Stopped);
-            }
             None => break,
         }
     }
-    // Who waits is told last: this is nothing that the handler did.
-    for id in owed.into_iter().rev() {
+    for id in owed {
         deferred::settle(world, id, Settled::Died);
-    }
-    for open in asked.into_iter().rev() {
-        sending::answer_open(world, open);
     }
 }
 
@@ -311,43 +276,31 @@ fn undo<W: World>(world: &mut W, mark: usize) {
 /// [`Table::is_free`](crate::actor::table::Table::is_free) first and send a message where it is not.
 ///
 /// For hot paths within one host. A call into an actor that is in the middle of a message, its own caller for example,
-/// is refused, so calls can form no cycle. What the called one does is its own: it stays done where the caller fails
-/// afterwards.
+/// is refused, so calls can form no cycle.
 pub fn call<A: Actor, R>(
     world: &mut A::World,
     id: ActorId,
     act: impl FnOnce(&mut A, &mut Context<'_, A>) -> R,
 ) -> Result<R, CallError> {
-    let core = world.core();
-    let created_at = core.now;
-    let metadata = Metadata { id: 0, sender: None, created_at, deadline: None, priority: Priority::Control };
-    let (undo_mark, later_mark) = (core.undo.len(), core.later.len());
-    let occasion = Occasion { metadata, reply: None, is_message: true };
-    let Entered { result, wish, .. } = enter::<A, R>(world, id, occasion, |actor, cx| Ok(act(actor, cx)));
-    let core = world.core();
-    core.undo.truncate(undo_mark);
+    let now = world.core().now;
+    let metadata = Metadata { id: 0, sender: None, created_at: now, deadline: None, priority: Priority::Control };
+    let Entered { result, wish, .. } = enter::<A, R>(world, id, metadata, None, act);
+    let undo_mark = world.core().undo.len();
     match &result {
-        Ok(_) if wish == Wish::GoOn && core.later.len() == later_mark => {}
-        Ok(_) => aside(world, later_mark, |world| granted::<A>(world, id, wish)),
+        Ok(_) => {
+            run_later(world);
+            granted::<A>(world, id, wish);
+        }
         Err(CallError::Died) => {
             let cause = failing::last_panic(world);
-            aside(world, later_mark, |world| failing::failed::<A>(world, id, cause));
+            failing::failed::<A>(world, id, cause);
+            run_later(world);
         }
-        Err(CallError::NoSuchActor | CallError::Busy) => {}
+        Err(_) => {}
     }
+    // What came of it is no doing of the caller's.
+    world.core().undo.truncate(undo_mark);
     result
-}
-
-/// Does what a called actor asked for, and then this, as if no other were in the middle of a message.
-fn aside<W: World>(world: &mut W, later_mark: usize, then: impl FnOnce(&mut W)) {
-    let core = world.core();
-    let own = core.later.split_off(later_mark);
-    let callers = (mem::replace(&mut core.later, own), mem::take(&mut core.undo), mem::take(&mut core.nesting));
-    run_later(world);
-    then(world);
-    run_later(world);
-    let core = world.core();
-    (core.later, core.undo, core.nesting) = callers;
 }
 
 pub(crate) fn describe(cause: &(dyn Any + Send)) -> String {

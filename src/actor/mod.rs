@@ -22,6 +22,7 @@ mod failing;
 pub mod figure;
 pub mod handle;
 pub mod handling;
+mod hashing;
 pub mod histogram;
 pub mod key;
 pub mod kind_figures;
@@ -46,7 +47,7 @@ pub mod startup;
 pub mod supervision;
 pub mod system;
 pub mod table;
-mod tasks;
+mod task;
 #[cfg(test)]
 mod tests;
 pub mod timers;

@@ -11,7 +11,7 @@ use std::{
 
 use crate::actor::{
     actor::Actor,
-    envelope::{OpenAsk, Priority, ReplyTo},
+    envelope::Priority,
     mesh::{Lane, SendError},
     parcel::{Parcel, Post, Posted},
     sending,
@@ -33,7 +33,7 @@ struct Batch {
     /// Something else went to that host after it: what follows must not overtake that.
     is_closed: bool,
     seal: fn(Box<dyn Any>) -> Parcel,
-    unpost: fn(&mut Box<dyn Any>, u64) -> Option<Option<OpenAsk>>,
+    unpost: fn(&mut Box<dyn Any>, u64) -> bool,
 }
 
 /// What goes out at the end of the turn, in order.
@@ -111,21 +111,23 @@ impl Outbox {
             count: 1,
             is_closed: false,
             seal: seal::<A>,
-            unpost: unpost::<A>,
+            unpost: |posted, message| {
+                let Some(messages) = posted.downcast_mut::<Vec<Posted<A>>>() else { return false };
+                let place = messages.iter().rposition(|posted| posted.metadata.id == message);
+                place.map(|place| messages.remove(place)).is_some()
+            },
         }));
         Ok(self.outgoing.len() - 1)
     }
 
-    /// Takes back the last message of this id that was posted into this batch. Who waits for its answer has none to come
-    /// from elsewhere any more.
-    pub fn take_back(&mut self, batch: usize, id: u64) -> Option<OpenAsk> {
-        let Some(Outgoing::Batch(Batch { host, posted, count, unpost, .. })) = self.outgoing.get_mut(batch) else {
-            return None;
-        };
-        let asked = unpost(posted, id)?;
-        *count -= 1;
-        self.waiting[*host] -= 1;
-        asked
+    /// Takes back a message that was posted into this batch.
+    pub fn take_back(&mut self, batch: usize, message: u64) {
+        if let Some(Outgoing::Batch(Batch { host, posted, count, unpost, .. })) = self.outgoing.get_mut(batch)
+            && unpost(posted, message)
+        {
+            *count -= 1;
+            self.waiting[*host] -= 1;
+        }
     }
 
     /// Sends one parcel, after everything that was posted to that host before.
@@ -161,8 +163,8 @@ impl Outbox {
     }
 
     /// Something goes out at the end of this turn.
-    pub fn has_outgoing(&self) -> bool {
-        !self.outgoing.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.outgoing.is_empty() && !self.has_kept()
     }
 
     fn flush_host(&mut self, post: &Post, host: usize) {
@@ -192,23 +194,10 @@ impl Outbox {
         }
     }
 
-    /// Nothing is on its way, and none is counted.
-    #[cfg(test)]
-    pub fn is_at_rest(&self) -> bool {
-        !self.has_outgoing() && !self.has_kept() && self.waiting.iter().all(|waiting| *waiting == 0)
-    }
-
     /// Something waits for a full inbox.
     pub fn has_kept(&self) -> bool {
         self.kept.iter().any(|kept| !kept.is_empty())
     }
-}
-
-/// Takes a message of this id out of a batch's; none where it is not there.
-fn unpost<A: Actor>(posted: &mut Box<dyn Any>, id: u64) -> Option<Option<OpenAsk>> {
-    let messages = posted.downcast_mut::<Vec<Posted<A>>>()?;
-    let at = messages.iter().rposition(|posted| posted.metadata.id == id)?;
-    Some(messages.remove(at).reply.and_then(ReplyTo::died))
 }
 
 fn seal<A: Actor>(posted: Box<dyn Any>) -> Parcel {

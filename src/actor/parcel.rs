@@ -2,13 +2,13 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use crate::actor::{
     actor::Actor,
     envelope::{ActorId, Envelope, Metadata, ReplyOf},
+    hashing::NumberMap,
     kind_figures::KindFigures,
     mesh::Mesh,
     monitor::Ended,
@@ -24,8 +24,6 @@ pub enum Parcel {
     Handed(Box<dyn Any + Send>),
     /// The answer to an ask of this host: an `Option<Answer<_, _>>`.
     Answer {
-        /// The kind that asked.
-        kind: u16,
         /// The ask.
         id: u64,
         /// The answer.
@@ -130,7 +128,7 @@ pub(crate) enum PostedTo<A: Actor> {
 impl<A: Actor> Posted<A> {
     pub fn into_envelope(self) -> (PostedTo<A>, Envelope<A>) {
         let Self { to, message, metadata, reply } = self;
-        (to, Envelope::new(message, metadata, reply))
+        (to, Envelope { message, metadata, reply, route: 0 })
     }
 }
 
@@ -143,21 +141,10 @@ struct Placed {
 
 /// What everybody knows of the hosts: their names, what they show of themselves, and where each kind lives. Made once, before
 /// the first host starts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
-    placed: HashMap<TypeId, Placed>,
+    placed: NumberMap<TypeId, Placed>,
     hosts: Vec<HostEntry>,
-    /// The ids of messages from outside.
-    pub(crate) outside: Arc<AtomicU64>,
-}
-
-/// What a message from outside has for its sender's host in its id.
-const OUTSIDE: u64 = 0xFFFF << 48;
-
-impl Default for Registry {
-    fn default() -> Self {
-        Self { placed: HashMap::new(), hosts: Vec::new(), outside: Arc::new(AtomicU64::new(OUTSIDE)) }
-    }
 }
 
 /// What is known of a host without asking it.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::actor::{
     actor::Actor,
     context::SendOptions,
-    envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyTo, TellError},
+    envelope::{ActorId, Answer, AskError, Metadata, Priority, ReplyTo, TellError},
     life::{self, SpawnError},
     mesh::{Lane, SendError},
     moment::ActorClock,
@@ -23,6 +23,9 @@ use crate::actor::{
     sleep::timeout,
     world::{Hosts, World},
 };
+
+/// What a message from outside has for its sender's host in its id.
+const OUTSIDE: u64 = 0xFFFF << 48;
 
 /// Reaches every host. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,8 +45,7 @@ enum Whom<'a, A: Actor> {
 impl Remote {
     /// Over this post, with the hosts' clock.
     pub fn new(post: Post, clock: ActorClock) -> Self {
-        let next_id = post.registry.outside.clone();
-        Self { post, clock, next_id }
+        Self { post, clock, next_id: Arc::new(AtomicU64::new(OUTSIDE)) }
     }
 
     /// How hosts reach each other, and what everybody knows of them.
@@ -106,7 +108,7 @@ impl Remote {
             if self.clock.now() >= deadline {
                 return Err(TellError::Full(message));
             }
-            crate::actor::sleep::sleep(Duration::from_millis(2)).await;
+            crate::actor::sleep::sleep(&self.clock, Duration::from_millis(2)).await;
         }
     }
 
@@ -118,7 +120,7 @@ impl Remote {
         within: Duration,
     ) -> Answer<A::Reply, A::Error> {
         let answer = self.begin_ask::<A>(Whom::Key(key), message, within)?;
-        match timeout(within, answer.recv_async()).await {
+        match timeout(&self.clock, within, answer.recv_async()).await {
             Some(answer) => answer.unwrap_or(Err(AskError::Stopped)),
             None => Err(AskError::TimedOut),
         }
@@ -132,7 +134,7 @@ impl Remote {
         within: Duration,
     ) -> Answer<A::Reply, A::Error> {
         let answer = self.begin_ask::<A>(Whom::Id(id), message, within)?;
-        match timeout(within, answer.recv_async()).await {
+        match timeout(&self.clock, within, answer.recv_async()).await {
             Some(answer) => answer.unwrap_or(Err(AskError::Stopped)),
             None => Err(AskError::TimedOut),
         }
@@ -146,7 +148,7 @@ impl Remote {
         within: Duration,
     ) -> Answer<A::Reply, A::Error> {
         let answer = self.begin_ask::<A>(Whom::Pool(route), message, within)?;
-        match timeout(within, answer.recv_async()).await {
+        match timeout(&self.clock, within, answer.recv_async()).await {
             Some(answer) => answer.unwrap_or(Err(AskError::Stopped)),
             None => Err(AskError::TimedOut),
         }
@@ -197,7 +199,12 @@ impl Remote {
                         deadline: Some(deadline),
                         priority: Priority::Data,
                     };
-                    let envelope = Envelope::new(make(&key), metadata, Some(ReplyTo::Outside(reply)));
+                    let envelope = crate::actor::envelope::Envelope {
+                        message: make(&key),
+                        metadata,
+                        reply: Some(ReplyTo::Outside(reply)),
+                        route: 0,
+                    };
                     if let Err((_, Some(ReplyTo::Outside(reply)))) = sending::push::<A>(world, slot, envelope) {
                         let _ = reply.try_send(Err(AskError::MailboxFull));
                     }
@@ -212,10 +219,10 @@ impl Remote {
         let mut answers = Vec::new();
         for host in hosts {
             let left = deadline.since(self.clock.now());
-            let Some(Ok(waiting)) = timeout(left, host.recv_async()).await else { continue };
+            let Some(Ok(waiting)) = timeout(&self.clock, left, host.recv_async()).await else { continue };
             for (key, answer) in waiting {
                 let left = deadline.since(self.clock.now());
-                let answer = match timeout(left, answer.recv_async()).await {
+                let answer = match timeout(&self.clock, left, answer.recv_async()).await {
                     Some(answer) => answer.unwrap_or(Err(AskError::Stopped)),
                     None => Err(AskError::TimedOut),
                 };
@@ -295,7 +302,7 @@ impl Remote {
                 Err(SendError::Stopped(_)) => return Err(()),
                 Err(SendError::Full(back)) => parcel = back,
             }
-            crate::actor::sleep::sleep(Duration::from_millis(2)).await;
+            crate::actor::sleep::sleep(&self.clock, Duration::from_millis(2)).await;
         }
     }
 

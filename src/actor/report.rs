@@ -177,7 +177,7 @@ pub(crate) async fn of_all(remote: &Remote, within: Duration) -> Value {
     for (host, told) in asked.into_iter().enumerate() {
         let left = deadline.since(remote.clock().now());
         let answer = match told {
-            Some(told) => timeout(left, told.recv_async()).await.and_then(Result::ok),
+            Some(told) => timeout(remote.clock(), left, told.recv_async()).await.and_then(Result::ok),
             None => None,
         };
         reports.push(answer.unwrap_or_else(|| {
@@ -204,7 +204,7 @@ pub async fn of_one(remote: &Remote, kind: &str, key: &str, within: Duration) ->
     let deadline = remote.clock().now() + within;
     for told in asked {
         let left = deadline.since(remote.clock().now());
-        if let Some(Ok(Some(report))) = timeout(left, told.recv_async()).await {
+        if let Some(Ok(Some(report))) = timeout(remote.clock(), left, told.recv_async()).await {
             return Some(report);
         }
     }

@@ -2,21 +2,18 @@
 
 use std::{
     any::{Any, TypeId},
-    panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
 use crate::actor::{
     actor::{Actor, Undelivered},
     core::{Core, Timed, Undo},
-    envelope::{ActorId, Answer, AskError, Envelope, Metadata, OpenAsk, Priority, ReplyOf, ReplyTo, TellError},
-    failing, handling,
+    envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyOf, ReplyTo, TellError},
+    failing,
     kind_figures::DeadReason,
-    life,
-    mailbox::{Overflow, PlaceTaken, Pushed},
+    mailbox::{Mailbox, Overflow, Pushed},
     mesh::Lane,
     moment::Moment,
-    monitor::Cause,
     parcel::{Parcel, Posted, PostedTo},
     pool::{self, Route},
     table::Phase,
@@ -43,12 +40,6 @@ pub(crate) struct PendingAsk<W> {
 pub(crate) enum Completion<'a> {
     /// With an answer: an `Option<Answer<_, _>>`, to be taken.
     Answer(&'a mut dyn Any),
-    Without(NoAnswer),
-}
-
-/// Why an ask has no answer, as its own host knows.
-#[derive(Clone, Copy)]
-pub(crate) enum NoAnswer {
     TimedOut,
     MailboxFull,
     Stopped,
@@ -68,8 +59,8 @@ pub(crate) fn send<A: Actor, W: World>(
     let me = usize::from(world.core().host);
     if TypeId::of::<W>() == TypeId::of::<A::World>()
         && let Some(world) = (world as &mut dyn Any).downcast_mut::<A::World>()
-        && let Some(table) = Hosts::<A>::find_table(world)
     {
+        let table = Hosts::<A>::table(world);
         let local = match &to {
             To::Key(key) => match table.keys.get(*key).copied() {
                 Some(slot) => Some(slot),
@@ -105,7 +96,7 @@ pub(crate) fn send<A: Actor, W: World>(
         };
         if let Some(slot) = local {
             let route = if let To::Pool(route) = &to { route.hash() } else { 0 };
-            return push::<A>(world, slot, Envelope { route, ..Envelope::new(message, metadata, reply) });
+            return push::<A>(world, slot, Envelope { message, metadata, reply, route });
         }
     }
     let core = world.core();
@@ -125,7 +116,7 @@ pub(crate) fn send<A: Actor, W: World>(
     match core.outbox.post::<A>(host, Posted { to, message, metadata, reply }) {
         Ok(batch) => {
             if core.nesting > 0 {
-                core.undo.push(Undo::Posted { batch, id: metadata.id });
+                core.undo.push(Undo::Posted { batch, message: metadata.id });
             }
             Ok(())
         }
@@ -194,7 +185,7 @@ pub(crate) fn arrive<A: Actor>(world: &mut A::World, posted: Posted<A>) {
             TellError::Full(_) => DeadReason::MailboxFull,
             TellError::Stopped(_) | TellError::NoSuchMember { .. } => DeadReason::NoSuchActor,
         };
-        let envelope = Envelope::new(error.into_message(), metadata, reply);
+        let envelope = Envelope { message: error.into_message(), metadata, reply, route: 0 };
         let key = if let PostedTo::Key(key) | PostedTo::At(key) = &to { Some(key) } else { None };
         bury::<A>(world, key, envelope, &Undelivered::For(reason));
     }
@@ -204,15 +195,16 @@ pub(crate) fn arrive<A: Actor>(world: &mut A::World, posted: Posted<A>) {
 pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope<A>) -> Result<(), Refused<A>> {
     let table = Hosts::<A>::table(world);
     let (capacity, mut overflow) = (table.settings.mailbox, table.settings.overflow);
-    let to = table.id(slot);
-    let Metadata { id, priority, sender, .. } = envelope.metadata;
-    if overflow == Overflow::BackPressure && sender.is_none_or(|sender| sender == to) {
-        // Who has no mailbox can not rest before one, and nobody before his own.
+    let (kind, priority, sender) = (table.kind, envelope.metadata.priority, envelope.metadata.sender);
+    let message = envelope.metadata.id;
+    let is_own = |sender: ActorId| sender.host == table.host && sender.kind == kind && sender.slot == slot;
+    if overflow == Overflow::BackPressure && sender.is_none_or(is_own) {
+        // Who has no mailbox can not rest before one, and who rests before its own would do so for ever.
         overflow = Overflow::Refuse;
     }
     let cell = &mut table.cells[slot as usize];
     let pushed = cell.mailbox.push(priority, envelope, capacity, overflow);
-    let place = match pushed {
+    match pushed {
         Pushed::Refused(envelope) => {
             table.figures.rejected.add(1);
             return Err((TellError::Full(envelope.message), envelope.reply));
@@ -225,37 +217,32 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
         Pushed::DroppedOldest(envelope) => {
             let key = cell.key.clone();
             bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::DroppedOldest));
-            PlaceTaken::Lane(priority)
         }
-        Pushed::Taken => {
-            table.figures.pending.add(1);
-            PlaceTaken::Lane(priority)
-        }
+        Pushed::Taken => table.figures.pending.add(1),
         Pushed::Parked => {
             table.figures.pending.add(1);
             if let Some(sender) = sender {
                 change_rest(world, sender, 1);
             }
-            PlaceTaken::Beside
         }
-    };
+    }
     enqueue::<A>(world, slot);
     let core = world.core();
     if core.nesting > 0 {
-        core.undo.push(Undo::Told { to, place, id });
+        core.undo.push(Undo::Told { kind, slot, message });
     }
     Ok(())
 }
 
 /// Puts a message before an actor that has asked for it, by an ask, a timer or a future: its place was promised.
 pub(crate) fn push_promised<A: Actor>(world: &mut A::World, id: ActorId, message: A::Message, metadata: Metadata) {
-    let envelope = Envelope { is_own: true, ..Envelope::new(message, metadata, None) };
+    let envelope = Envelope { message, metadata, reply: None, route: 0 };
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else {
         return bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::Stopped));
     };
     let priority = if cell.is_restricted() { Priority::Control } else { Priority::Data };
-    cell.mailbox.push_own(priority, envelope);
+    cell.mailbox.push_promised(priority, envelope);
     table.figures.pending.add(1);
     enqueue::<A>(world, id.slot);
 }
@@ -271,63 +258,54 @@ pub(crate) fn enqueue<A: Actor>(world: &mut A::World, slot: u32) {
     }
 }
 
-/// Takes back what a handler has told somebody before it failed: the message of this id. Who waits for its answer has none
-/// to come from elsewhere any more.
-pub(crate) fn take_back<A: Actor>(world: &mut A::World, to: ActorId, place: PlaceTaken, id: u64) -> Option<OpenAsk> {
+/// Takes back what a handler has told somebody before it failed.
+pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, message: u64) {
     let table = Hosts::<A>::table(world);
-    let cell = table.cell_mut(to)?;
-    let envelope = cell.mailbox.take_back(place, |envelope| envelope.metadata.id == id)?;
-    // Nobody has named it before.
-    let is_nobody = cell.phase == Phase::New && cell.mailbox.is_empty() && cell.counts.restarts == 0;
+    let Some(cell) = table.cells.get_mut(slot as usize) else { return };
+    let Some((envelope, was_beside)) = cell.mailbox.take_back(|told| told.metadata.id == message) else { return };
     table.figures.pending.sub(1);
-    if place == PlaceTaken::Beside
-        && let Some(sender) = envelope.metadata.sender
-    {
-        change_rest(world, sender, -1);
+    let id = table.id(slot);
+    let cell = &mut table.cells[slot as usize];
+    if cell.phase == Phase::New && cell.mailbox.is_empty() && cell.value.is_none() {
+        // It was named for the first time.
+        table.remove(id);
+        return;
     }
-    if is_nobody {
-        life::finish::<A>(world, to, Cause::NoSuchActor);
+    if was_beside {
+        if let Some(sender) = envelope.metadata.sender {
+            change_rest(world, sender, -1);
+        }
     } else {
-        admit::<A>(world, to.slot);
+        let_in::<A>(world, slot);
     }
-    envelope.reply.and_then(ReplyTo::died)
 }
 
-/// Moves messages that wait beside a mailbox in, where there are places; their senders go on.
-pub(crate) fn admit<A: Actor>(world: &mut A::World, slot: u32) {
+/// Moves what waits beside a mailbox into it, as far as there is room; its senders go on. Where messages have gone otherwise than
+/// by being handled: nothing else would move it in if nothing else is left.
+pub(crate) fn let_in<A: Actor>(world: &mut A::World, slot: u32) {
     loop {
         let table = Hosts::<A>::table(world);
         let capacity = table.settings.mailbox;
-        let Some(cell) = table.cells.get_mut(slot as usize) else { return };
-        let Some(admitted) = cell.mailbox.unpark(capacity) else { return };
-        if let Some(sender) = resting(admitted) {
+        let Some(parked) = table.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.unpark(capacity)) else {
+            return;
+        };
+        if let Some(sender) = parked.metadata.sender {
             change_rest(world, sender, -1);
         }
     }
 }
 
-/// Who rests for a message that waits beside a mailbox; nobody does for what an actor has asked for itself.
-fn resting<A: Actor>(parked: &Envelope<A>) -> Option<ActorId> {
-    parked.metadata.sender.filter(|_| !parked.is_own)
+/// Takes everything out of a mailbox whose actor is no more, in order. Those that rest before it go on.
+pub(crate) fn empty<A: Actor>(world: &mut A::World, mut mailbox: Mailbox<Envelope<A>>) -> Vec<Envelope<A>> {
+    go_on::<A>(world, mailbox.parked());
+    mailbox.drain().collect()
 }
 
-/// Takes out all that waits for an actor: what it has put aside, control, data, and what waits beside the mailbox, whose
-/// senders go on.
-pub(crate) fn empty<A: Actor>(world: &mut A::World, id: ActorId) -> Vec<Envelope<A>> {
-    let table = Hosts::<A>::table(world);
-    let Some(cell) = table.cell_mut(id) else { return Vec::new() };
-    let senders: Vec<ActorId> = cell.mailbox.parked().filter_map(resting).collect();
-    let mut left = match &mut cell.extras {
-        Some(extras) => Vec::from(std::mem::take(&mut extras.stash)),
-        None => Vec::new(),
-    };
-    let waiting = cell.mailbox.len();
-    left.extend(cell.mailbox.drain());
-    table.figures.pending.sub(waiting as u64);
-    for sender in senders {
+/// The senders of messages that were parked, and are so no more, go on.
+pub(crate) fn go_on<'a, A: Actor>(world: &mut A::World, parked: impl Iterator<Item = &'a Envelope<A>>) {
+    for sender in parked.filter_map(|envelope| envelope.metadata.sender) {
         change_rest(world, sender, -1);
     }
-    left
 }
 
 /// Has a sender rest, or go on.
@@ -358,8 +336,6 @@ pub(crate) fn bury<A: Actor>(world: &mut A::World, key: Option<&A::Key>, envelop
     world.core().count_dead(kind, reason);
     let Envelope { message, reply, .. } = envelope;
     match reply {
-        // The ask itself has the same deadline: it is over, or just about.
-        Some(ReplyTo::Ask { .. }) if reason == DeadReason::Expired => {}
         Some(reply) => {
             let error = match why {
                 Undelivered::LoadFailed(error) => AskError::Handler(error.clone()),
@@ -378,10 +354,8 @@ pub(crate) fn bury<A: Actor>(world: &mut A::World, key: Option<&A::Key>, envelop
             answer(world, reply, Err(error));
         }
         None => {
-            let told = catch_unwind(AssertUnwindSafe(|| A::undelivered(world, key, message, why)));
-            if let Err(cause) = told {
-                let cause = handling::describe(&*cause);
-                tracing::error!(kind = A::KIND, cause, "a kind panicked over a message that was not delivered");
+            if let Err(cause) = failing::contained(|| A::undelivered(world, key, message, why)) {
+                tracing::error!(kind = A::KIND, cause, "a kind panicked at a message that was not delivered");
             }
         }
     }
@@ -396,46 +370,27 @@ where
     match reply {
         // Who has given up waiting has dropped its end.
         ReplyTo::Outside(channel) => drop(channel.try_send(answer)),
-        ReplyTo::Ask { host, kind, id } if host == world.core().host => {
-            came(world, kind, id, &mut Some(answer));
+        ReplyTo::Ask { host, id } if host == world.core().host => {
+            answered(world, id, Completion::Answer(&mut Some(answer)));
         }
-        ReplyTo::Ask { host, kind, id } => {
-            let answer = Box::new(Some(answer));
-            world.core().send_parcel(host, Lane::Data, Parcel::Answer { kind, id, answer });
+        ReplyTo::Ask { host, id } => {
+            world.core().send_parcel(host, Lane::Data, Parcel::Answer { id, answer: Box::new(Some(answer)) });
         }
     }
 }
 
-/// Gives an answer whose type is forgotten.
-pub(crate) fn answer_open<W: World>(world: &mut W, open: OpenAsk) {
-    let OpenAsk { host, kind, id, mut answer } = open;
-    if host == world.core().host {
-        came(world, kind, id, &mut *answer);
-    } else {
-        world.core().send_parcel(host, Lane::Data, Parcel::Answer { kind, id, answer });
-    }
-}
-
-/// An answer has come. One that comes after its ask has timed out finds nobody: it is counted with the kind that asked, and
-/// never answers another.
-pub(crate) fn came<W: World>(world: &mut W, kind: u16, id: u64, answer: &mut dyn Any) {
-    if answered(world, id, Completion::Answer(answer)) {
+/// An ask of this host has ended. An answer that comes after its ask has timed out finds nobody: it is counted, and never
+/// answers another.
+pub(crate) fn answered<W: World>(world: &mut W, id: u64, completion: Completion<'_>) {
+    let core = world.core();
+    let Some(pending) = core.asks.remove(&id) else {
+        if let Some(kind) = core.kinds.first() {
+            kind.figures.late_answers.add(1);
+        }
         return;
-    }
-    let core = world.core();
-    if let Some(entry) = core.kinds.get(usize::from(kind)) {
-        entry.figures.late_answers.add(1);
-    }
-    core.count_dead(kind, DeadReason::LateAnswer);
-}
-
-/// An ask of this host has ended; false where it had before.
-pub(crate) fn answered<W: World>(world: &mut W, id: u64, completion: Completion<'_>) -> bool {
-    let core = world.core();
-    let Some(pending) = core.asks.remove(&id) else { return false };
+    };
     core.timers.cancel(pending.timer);
     (pending.complete)(world, completion);
-    true
 }
 
 /// Asks `A` in the name of an actor `B`, which is given the answer as a message.
@@ -457,14 +412,15 @@ pub(crate) fn ask<A: Actor, B: Actor>(
                 let answer = answer.downcast_mut::<Option<Answer<A::Reply, A::Error>>>().and_then(Option::take);
                 answer.unwrap_or(Err(AskError::Unanswered))
             }
-            Completion::Without(NoAnswer::TimedOut) => Err(AskError::TimedOut),
-            Completion::Without(NoAnswer::MailboxFull) => Err(AskError::MailboxFull),
-            Completion::Without(NoAnswer::Stopped) => Err(AskError::Stopped),
+            Completion::TimedOut => Err(AskError::TimedOut),
+            Completion::MailboxFull => Err(AskError::MailboxFull),
+            Completion::Stopped => Err(AskError::Stopped),
         };
         let now = world.core().now;
         let metadata = Metadata { id, sender: None, created_at: now, deadline: None, priority: Priority::Data };
-        if let Some(message) = failing::guarded::<B, _>(world, asker, |_| map(answer)) {
-            push_promised::<B>(world, asker, message, metadata);
+        match failing::contained(|| map(answer)) {
+            Ok(message) => push_promised::<B>(world, asker, message, metadata),
+            Err(cause) => failing::failed_beside::<B>(world, asker, cause),
         }
     });
     core.asks.insert(id, PendingAsk { timer, complete });
@@ -473,19 +429,22 @@ pub(crate) fn ask<A: Actor, B: Actor>(
     }
     let (now, host) = (core.now, core.host);
     let failed = if deadline <= now {
-        Some(NoAnswer::TimedOut)
+        Some(Completion::TimedOut)
     } else {
-        match send::<A, _>(world, to, message, metadata, Some(ReplyTo::Ask { host, kind: asker.kind, id })) {
+        match send::<A, _>(world, to, message, metadata, Some(ReplyTo::Ask { host, id })) {
             Ok(()) => None,
-            Err((TellError::Full(_), _)) => Some(NoAnswer::MailboxFull),
-            Err((TellError::Stopped(_) | TellError::NoSuchMember { .. }, _)) => Some(NoAnswer::Stopped),
+            Err((TellError::Full(_), _)) => Some(Completion::MailboxFull),
+            Err((TellError::Stopped(_) | TellError::NoSuchMember { .. }, _)) => Some(Completion::Stopped),
         }
     };
     // Told by a message of its own, not from within this call.
-    if let Some(why) = failed {
-        world.core().later.push(Box::new(move |world| {
-            answered(world, id, Completion::Without(why));
-        }));
+    if let Some(completion) = failed {
+        let completion = match completion {
+            Completion::MailboxFull => |world: &mut B::World, id| answered(world, id, Completion::MailboxFull),
+            Completion::Stopped => |world: &mut B::World, id| answered(world, id, Completion::Stopped),
+            _ => |world: &mut B::World, id| answered(world, id, Completion::TimedOut),
+        };
+        world.core().later.push(Box::new(move |world| completion(world, id)));
     }
     id
 }

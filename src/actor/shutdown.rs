@@ -73,7 +73,7 @@ async fn run_stage(stage: &ShutdownStage, remote: &Remote) -> StageOutcome {
         let parcel = Parcel::EndKinds { kinds: stage.kinds.clone(), by_force: false, tell };
         // A host that is gone has nothing left; one whose inbox stays full is ended by force below, or silent.
         let left = deadline.since(remote.clock().now());
-        match timeout(left, remote.send_patiently(host, parcel)).await {
+        match timeout(remote.clock(), left, remote.send_patiently(host, parcel)).await {
             Some(Ok(())) | None => waiting.push((host, told)),
             Some(Err(())) => {}
         }
@@ -81,7 +81,7 @@ async fn run_stage(stage: &ShutdownStage, remote: &Remote) -> StageOutcome {
     let (mut abandoned, mut silent_hosts) = (0, 0);
     for (host, told) in waiting {
         let left = deadline.since(remote.clock().now());
-        if timeout(left, told.recv_async()).await.is_some() {
+        if timeout(remote.clock(), left, told.recv_async()).await.is_some() {
             continue;
         }
         let (tell, told) = flume::bounded(1);
@@ -90,7 +90,7 @@ async fn run_stage(stage: &ShutdownStage, remote: &Remote) -> StageOutcome {
             remote.send_patiently(host, parcel).await.ok()?;
             told.recv_async().await.ok()
         };
-        match timeout(FORCE_WITHIN, by_force).await {
+        match timeout(remote.clock(), FORCE_WITHIN, by_force).await {
             Some(count) => abandoned += count.unwrap_or(0),
             None => silent_hosts += 1,
         }

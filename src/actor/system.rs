@@ -1,10 +1,11 @@
 //! A world for actors that share nothing but their thread.
 
-use std::{any::Any, any::TypeId, collections::HashMap};
+use std::any::{Any, TypeId};
 
 use crate::actor::{
     actor::{Actor, KindSettings},
     core::{self, Core},
+    hashing::NumberMap,
     moment::ActorClock,
     parcel::{Parcel, Post},
     table::Table,
@@ -17,14 +18,14 @@ use crate::actor::{
 /// A world of one's own, with a field for each table, saves the look-up and can hold what its actors share.
 pub struct System {
     core: Core<Self>,
-    tables: HashMap<TypeId, Box<dyn Any>>,
+    tables: NumberMap<TypeId, Box<dyn Any>>,
     is_over: bool,
 }
 
 impl System {
     /// A world without kinds, for a host of this number.
     pub fn new(host: usize, post: Post, clock: ActorClock, seed: u64) -> Self {
-        Self { core: Core::new(host, post, clock, seed), tables: HashMap::new(), is_over: false }
+        Self { core: Core::new(host, post, clock, seed), tables: NumberMap::default(), is_over: false }
     }
 
     /// Adds a kind.
@@ -78,10 +79,7 @@ impl<A: Actor<World = Self>> Hosts<A> for System {
     /// # Panics
     /// Where the kind was never [added](System::add).
     fn table(&mut self) -> &mut Table<A> {
-        Hosts::<A>::find_table(self).unwrap_or_else(|| panic!("the kind {} was not added to this host", A::KIND))
-    }
-
-    fn find_table(&mut self) -> Option<&mut Table<A>> {
-        self.tables.get_mut(&TypeId::of::<A>())?.downcast_mut()
+        let table = self.tables.get_mut(&TypeId::of::<A>()).and_then(|table| table.downcast_mut());
+        table.unwrap_or_else(|| panic!("the kind {} was not added to this host", A::KIND))
     }
 }

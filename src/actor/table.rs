@@ -2,11 +2,12 @@
 
 use std::{
     any::TypeId,
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::future::AbortHandle;
 use slab::Slab;
 
 use crate::actor::{
@@ -16,8 +17,8 @@ use crate::actor::{
     kind_figures::KindFigures,
     mailbox::Mailbox,
     moment::Moment,
+    running::Running,
     supervision::RestartLog,
-    tasks::Task,
     timers::TimerId,
 };
 
@@ -75,16 +76,16 @@ pub(crate) struct Extras<A: Actor> {
     pub restarts: RestartLog,
     /// Who watches it: where, and under which number.
     pub watchers: Vec<(u16, u64)>,
-    /// Its own watches, until their notices.
-    pub watching: HashSet<u64>,
-    /// What it has subscribed to.
-    pub topics: Vec<TypeId>,
-    /// Its futures and streams.
-    pub tasks: Vec<Task>,
+    /// Its own watches.
+    pub watching: Vec<u64>,
     /// Who waits for its end.
     pub stop_waiters: Vec<Later<A::World>>,
     /// What it has scheduled.
     pub timers: Vec<TimerId>,
+    /// Its futures and streams, by number.
+    pub tasks: Vec<(u64, AbortHandle)>,
+    /// The topics that it has subscribed to.
+    pub topics: Vec<TypeId>,
     /// The supervisor that it is a child of by name, and its number there.
     pub child: Option<usize>,
     /// Why it stands still.
@@ -93,8 +94,6 @@ pub(crate) struct Extras<A: Actor> {
     pub stash: VecDeque<Envelope<A>>,
     /// Nobody has a handle of it any more: it ends when it has handled what waits.
     pub is_released: bool,
-    /// It was told to stop in the middle of a message, and does so after it.
-    pub is_to_stop: bool,
     /// A timer of its life: loading, backing off, ending.
     pub life_timer: Option<TimerId>,
 }
@@ -104,16 +103,15 @@ impl<A: Actor> Default for Extras<A> {
         Self {
             restarts: RestartLog::default(),
             watchers: Vec::new(),
-            watching: HashSet::new(),
-            topics: Vec::new(),
-            tasks: Vec::new(),
+            watching: Vec::new(),
             stop_waiters: Vec::new(),
             timers: Vec::new(),
+            tasks: Vec::new(),
+            topics: Vec::new(),
             child: None,
             cause: None,
             stash: VecDeque::new(),
             is_released: false,
-            is_to_stop: false,
             life_timer: None,
         }
     }
@@ -186,14 +184,14 @@ impl<A: Actor> Cell<A> {
 pub struct Table<A: Actor> {
     pub(crate) kind: u16,
     pub(crate) host: u16,
-    /// Its number among the kinds that everybody knows of this host; past the last where it is not placed here.
-    pub(crate) told_as: u16,
     pub(crate) settings: KindSettings,
     pub(crate) cells: Slab<Cell<A>>,
     pub(crate) keys: HashMap<A::Key, u32>,
     /// Those with nothing to do, by when that was noted; their `last_active` may be later.
     pub(crate) idle: VecDeque<(u32, u32, Moment)>,
     pub(crate) figures: Arc<KindFigures>,
+    /// What the host handles just now; here as well as in its core, to be written without asking that for it.
+    pub(crate) running: Arc<Running>,
     pub(crate) next_generation: u32,
     /// The members of the pool, by their number.
     pub(crate) pool: Vec<u32>,
@@ -214,12 +212,12 @@ impl<A: Actor> Table<A> {
         Self {
             kind: u16::MAX,
             host: 0,
-            told_as: u16::MAX - 1,
             settings,
             cells: Slab::new(),
             keys: HashMap::new(),
             idle: VecDeque::new(),
             figures: Arc::default(),
+            running: Arc::default(),
             next_generation: 0,
             pool: Vec::new(),
             pool_cursor: 0,
@@ -280,6 +278,17 @@ impl<A: Actor> Table<A> {
     pub fn id(&self, slot: u32) -> ActorId {
         let cell = &self.cells[slot as usize];
         ActorId { host: self.host, kind: self.kind, slot, generation: cell.generation }
+    }
+
+    /// The id of the actor in a slot, where there is one.
+    pub fn id_at(&self, slot: u32) -> Option<ActorId> {
+        let generation = self.cells.get(slot as usize)?.generation;
+        Some(ActorId { host: self.host, kind: self.kind, slot, generation })
+    }
+
+    /// Slots go up to this, not included: for walks that are spread over turns.
+    pub fn slots(&self) -> usize {
+        self.cells.capacity()
     }
 
     /// The key of an actor.
@@ -362,11 +371,9 @@ impl<A: Actor> Table<A> {
 
     /// Notes that an actor has nothing to do, so that it is looked at when its idle time is over.
     pub(crate) fn note_idle(&mut self, slot: u32, now: Moment) {
-        // One without a key lives as long as somebody holds it.
         if self.settings.idle_time.is_some()
             && let Some(cell) = self.cells.get_mut(slot as usize)
             && !cell.is_listed_idle
-            && cell.key.is_some()
         {
             cell.is_listed_idle = true;
             self.idle.push_back((slot, cell.generation, now));
@@ -386,12 +393,8 @@ impl<A: Actor> Table<A> {
             if cell.phase != Phase::Running || cell.value.is_none() {
                 continue;
             }
-            if !cell.mailbox.is_empty() {
-                // It is noted again when it has handled that.
-                continue;
-            }
             let last_active = cell.last_active;
-            if now.since(last_active) >= idle_time {
+            if now.since(last_active) >= idle_time && cell.mailbox.is_empty() {
                 return Some(id);
             }
             // It has been busy meanwhile. Behind those who were noted later it may be looked at late, by an idle time at most.

@@ -1,6 +1,6 @@
 //! The supervision tree of a host: the [machines](crate::actor::supervision) and what they supervise.
 
-use std::time::Duration;
+use std::{any::TypeId, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -31,9 +31,9 @@ enum What<W> {
     /// A supervisor of its own children.
     Supervisor(usize),
     /// One actor.
-    Actor { kind: &'static str, key: String, start: Start<W>, id: Option<ActorId> },
+    Actor { kind: &'static str, of: TypeId, key: String, start: Start<W>, id: Option<ActorId> },
     /// All actors of a kind: each counts its own failures, and none is started from here.
-    Many { kind: &'static str, of: std::any::TypeId, is_stopping: bool },
+    Many { kind: &'static str, of: TypeId, is_stopping: bool },
 }
 
 struct Child<W> {
@@ -59,12 +59,14 @@ pub(crate) struct Tree<W> {
     children: Vec<Child<W>>,
     /// How the root has ended.
     ended: Option<Ended>,
+    /// Told of it.
+    on_outcome: Option<Box<dyn FnOnce(&Ended)>>,
     pub last_panic: String,
 }
 
 impl<W> Default for Tree<W> {
     fn default() -> Self {
-        Self { nodes: Vec::new(), children: Vec::new(), ended: None, last_panic: String::new() }
+        Self { nodes: Vec::new(), children: Vec::new(), ended: None, on_outcome: None, last_panic: String::new() }
     }
 }
 
@@ -77,8 +79,8 @@ impl<W> Tree<W> {
 /// A child in a [`SupervisorPlan`].
 enum Planned<W> {
     Supervisor(SupervisorPlan<W>),
-    Actor { kind: &'static str, key: String, start: Start<W> },
-    Many { kind: &'static str, of: std::any::TypeId },
+    Actor { kind: &'static str, of: TypeId, key: String, start: Start<W> },
+    Many { kind: &'static str, of: TypeId },
 }
 
 /// A supervisor and its children, as they are to be.
@@ -139,7 +141,11 @@ impl<W: World> SupervisorPlan<W> {
                 }
             }
         };
-        self.children.push((Planned::Actor { kind: A::KIND, key: text, start: Box::new(start) }, restart, stop));
+        self.children.push((
+            Planned::Actor { kind: A::KIND, of: TypeId::of::<A>(), key: text, start: Box::new(start) },
+            restart,
+            stop,
+        ));
         self
     }
 
@@ -147,7 +153,7 @@ impl<W: World> SupervisorPlan<W> {
     /// neighbours.
     #[must_use]
     pub fn many<A: Actor<World = W>>(mut self, stop: StopLimit) -> Self {
-        let planned = Planned::Many { kind: A::KIND, of: std::any::TypeId::of::<A>() };
+        let planned = Planned::Many { kind: A::KIND, of: TypeId::of::<A>() };
         self.children.push((planned, Restart::Permanent, stop));
         self
     }
@@ -185,6 +191,26 @@ pub fn outcome<W: World>(world: &mut W) -> Option<Ended> {
     world.core().tree.ended.clone()
 }
 
+/// Ends the children of a kind, for good.
+pub(crate) fn dismiss<W: World>(world: &mut W, kind: TypeId) {
+    for child in 0..world.core().tree.children.len() {
+        let Child { node, what, .. } = &world.core().tree.children[child];
+        if let What::Actor { of, .. } = what
+            && *of == kind
+        {
+            let node = *node;
+            tell(world, node, |machine, now, _, out| {
+                machine.terminate_child(&child, now, out);
+            });
+        }
+    }
+}
+
+/// Has something done when the root ends, for whatever reason.
+pub fn on_outcome<W: World>(world: &mut W, tell: impl FnOnce(&Ended) + 'static) {
+    world.core().tree.on_outcome = Some(Box::new(tell));
+}
+
 fn plant<W: World>(world: &mut W, plan: SupervisorPlan<W>, child: Option<usize>) -> usize {
     let SupervisorPlan { name, spec, children } = plan;
     let tree = &mut world.core().tree;
@@ -198,14 +224,14 @@ fn plant<W: World>(world: &mut W, plan: SupervisorPlan<W>, child: Option<usize>)
         let what = match &planned {
             Planned::Supervisor(_) => What::Supervisor(usize::MAX),
             Planned::Actor { .. } | Planned::Many { .. } => {
-                What::Many { kind: "", of: std::any::TypeId::of::<()>(), is_stopping: false }
+                What::Many { kind: "", of: TypeId::of::<()>(), is_stopping: false }
             }
         };
         tree.children.push(Child { node, what, spec });
         tree.nodes[node].children.push(number);
         let what = match planned {
             Planned::Supervisor(plan) => What::Supervisor(plant(world, plan, Some(number))),
-            Planned::Actor { kind, key, start } => What::Actor { kind, key, start, id: None },
+            Planned::Actor { kind, of, key, start } => What::Actor { kind, of, key, start, id: None },
             Planned::Many { kind, of } => What::Many { kind, of, is_stopping: false },
         };
         world.core().tree.children[number].what = what;
@@ -344,7 +370,7 @@ fn kill_child<W: World>(world: &mut W, child: usize) {
     }
 }
 
-fn ops_of<W: World>(world: &mut W, of: std::any::TypeId) -> Option<&'static dyn KindOps<W>> {
+fn ops_of<W: World>(world: &mut W, of: TypeId) -> Option<&'static dyn KindOps<W>> {
     world.core().kinds.iter().find(|kind| kind.of == of).map(|kind| kind.ops)
 }
 
@@ -383,7 +409,12 @@ fn finished<W: World>(world: &mut W, node: usize, ended: Ended) {
             let above = world.core().tree.children[child].node;
             tell(world, above, |machine, now, draw, out| machine.ended(&child, ended, now, draw, out));
         }
-        None => world.core().tree.ended = Some(ended),
+        None => {
+            if let Some(tell) = world.core().tree.on_outcome.take() {
+                tell(&ended);
+            }
+            world.core().tree.ended = Some(ended);
+        }
     }
 }
 

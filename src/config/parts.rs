@@ -74,6 +74,7 @@ impl Config {
             roomless_idle_timeout: stage.roomless_idle_timeout,
             heartbeat_interval: stage.heartbeat_interval,
             join_timeout: stage.join_timeout,
+            commit_timeout: StageSettings::default().commit_timeout,
             hand_off_timeout: stage.hand_off_timeout,
             close_timeout: stage.close_timeout,
             grace_time: self.server.grace_time,

@@ -18,6 +18,7 @@ use tracing::info;
 
 use crate::{
     http::{
+        actors,
         desk::Desk,
         envelope::Success,
         metrics::{self, Exposition},
@@ -46,7 +47,8 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/health/detailed", get(health))
         .route("/metrics", get(figures))
         .route("/debug", get(debug))
-        .route("/debug/users/{id}/close", post(close_user));
+        .route("/debug/users/{id}/close", post(close_user))
+        .merge(actors::router());
     routes::bounded(router, desk.settings.max_body_bytes, desk.settings.request_timeout).with_state(desk)
 }
 
@@ -72,6 +74,8 @@ async fn figures(State(desk): State<Arc<Desk>>) -> Response {
     desk.metrics.write(&mut out);
     let help = "Connections that hold a place: HTTP and WebSocket.";
     Exposition(&mut out).gauge("pianorhythm_front_desk_connections", help, desk.places.taken());
+    let help = "Streams of events that are open on operators' port.";
+    Exposition(&mut out).gauge("pianorhythm_front_desk_open_streams", help, actors::open_streams(&desk));
     desk.stage.metrics(&mut out);
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], out).into_response()
 }

@@ -29,6 +29,8 @@ const MAX_HEADERS: usize = 64;
 pub(crate) struct Peer {
     /// The other end: the client, or a trusted proxy that forwards requests for it.
     pub(crate) address: IpAddr,
+    /// How far its listener is from its end: what goes on by itself ends when draining begins.
+    pub(crate) phase: watch::Receiver<Phase>,
     /// Its place, until a WebSocket takes it along.
     place: Mutex<Option<Place>>,
     /// What is to become of the socket after the 101.
@@ -36,8 +38,8 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(address: IpAddr, place: Place) -> Self {
-        Self { address, place: Mutex::new(Some(place)), handing_off: Mutex::default() }
+    pub(crate) fn new(address: IpAddr, place: Place, phase: watch::Receiver<Phase>) -> Self {
+        Self { address, phase, place: Mutex::new(Some(place)), handing_off: Mutex::default() }
     }
 
     /// The connection's place for a WebSocket, where `permit` lets it go; else it stays.
@@ -68,13 +70,8 @@ impl Peer {
 ///
 /// All of it is one task, which owns the socket throughout: whenever that task ends, the socket is closed or a
 /// shard's. When draining begins, the request in progress is finished and no other is begun.
-pub(crate) async fn serve(
-    stream: TcpStream,
-    peer: Arc<Peer>,
-    router: Router,
-    header_timeout: Duration,
-    mut phase: watch::Receiver<Phase>,
-) -> HttpEnd {
+pub(crate) async fn serve(stream: TcpStream, peer: Arc<Peer>, router: Router, header_timeout: Duration) -> HttpEnd {
+    let mut phase = peer.phase.clone();
     let extension = Arc::clone(&peer);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&extension));

@@ -8,12 +8,18 @@ use std::{
 };
 
 use axum::Router;
-use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinHandle, time};
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+    time,
+};
 use tracing::{info, warn};
 
 use crate::{
     http::{
-        admin,
+        actors, admin,
         auth::Tokens,
         desk_metrics::DeskMetrics,
         listener::{self, Door, Phase},
@@ -55,6 +61,8 @@ pub(crate) struct Desk {
     pub(crate) places: Arc<Places>,
     pub(crate) trusted: Arc<TrustedProxies>,
     pub(crate) next_connection: AtomicU64,
+    /// Places for streams of events on operators' port.
+    pub(crate) streams: Arc<Semaphore>,
 }
 
 /// Starts the front desk.
@@ -94,6 +102,7 @@ impl FrontDesk {
             places: Arc::new(Places::new(settings.max_connections, settings.max_connections_by_address)),
             trusted: Arc::new(TrustedProxies::new(settings.trusted_proxies.iter().copied())),
             next_connection: AtomicU64::new(1),
+            streams: Arc::new(Semaphore::new(actors::MAX_STREAMS)),
             settings,
             tokens,
             stage,

@@ -87,6 +87,16 @@ label! {
 }
 
 label! {
+    /// What came of a request for a stream of events on operators' port.
+    Streaming("result") {
+        /// It was opened.
+        Opened = "opened",
+        /// As many as there may be are open.
+        Refused = "refused",
+    }
+}
+
+label! {
     /// The class of a response's status.
     StatusClass("class") {
         /// 1xx
@@ -121,6 +131,8 @@ pub struct DeskMetrics {
     pub stale_guests: Counter,
     /// Sockets after their 101.
     pub hand_offs: Counters<HandOff>,
+    /// Requests for a stream of events.
+    pub streams: Counters<Streaming>,
 }
 
 impl DeskMetrics {
@@ -136,6 +148,7 @@ impl DeskMetrics {
         let help = "Guest cookies that did not verify and were replaced.";
         out.counter("pianorhythm_front_desk_stale_guests_total", help, self.stale_guests.get());
         out.counters("pianorhythm_front_desk_hand_offs_total", "Sockets after their 101.", &self.hand_offs);
+        out.counters("pianorhythm_front_desk_streams_total", "Requests for a stream of events.", &self.streams);
     }
 }
 
@@ -150,7 +163,7 @@ mod tests {
         let names: Vec<_> = out.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut unique = names.clone();
         unique.dedup();
-        assert_eq!(names.len(), 8);
+        assert_eq!(names.len(), 9);
         assert_eq!(names, unique);
     }
 }

@@ -185,8 +185,8 @@ impl Door {
                 }
             }
         }
-        let peer = Arc::new(Peer::new(address, place));
-        connection::serve(stream, peer, self.router.clone(), self.header_timeout, phase).await
+        let peer = Arc::new(Peer::new(address, place, phase));
+        connection::serve(stream, peer, self.router.clone(), self.header_timeout).await
     }
 
     fn note_end(&self, ended: Result<HttpEnd, JoinError>) {

@@ -33,7 +33,10 @@ pub mod upgrade;
 pub mod wish;
 
 // Answers.
+pub mod accept;
+mod actors;
 mod admin;
+mod asset;
 pub mod desk_metrics;
 pub mod envelope;
 pub mod metrics;

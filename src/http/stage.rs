@@ -89,6 +89,15 @@ pub trait Stage: Send + Sync + 'static {
     /// What an operator may want to see, for `/debug`.
     fn debug(&self) -> serde_json::Value;
 
+    /// All actors, host by host, for `/debug/actors`: an object with `at_ms` and `hosts`.
+    ///
+    /// Each host is asked, with a deadline of 500 ms; one that does not answer is in the list with `"answers": false` and
+    /// what is known of it without its help. May be called several times a second.
+    fn actors(&self) -> BoxFuture<'_, serde_json::Value>;
+
+    /// One actor by its address; `key` is empty for singletons. `None` where there is none now: asking activates nobody.
+    fn actor(&self, kind: &str, key: &str) -> BoxFuture<'_, Option<serde_json::Value>>;
+
     /// Appends its figures in the Prometheus text format ([`metrics::Exposition`](crate::http::metrics::Exposition)).
     fn metrics(&self, out: &mut String);
 

@@ -1,24 +1,24 @@
 //! What happens by time: each heartbeat serves a share of the tables, so that no turn is long.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::{
+    actor::{envelope::ActorId, life},
     net::outbox::Shed,
-    protocol::close::CloseCode,
-    server::{back_office::Request, room_cell::Commit, stage::Stage},
-    store::StoreError,
+    protocol::{close::CloseCode, ids::Participant},
+    server::{
+        directory_keeper::DirectoryMessage,
+        room_actor::{RoomActor, Seat},
+        stage::Stage,
+    },
 };
 
 /// Each connection is looked at every so many beats (10 ms each).
 const PEER_STRIDE: usize = 25;
 /// Each room is looked at every so many beats.
 const ROOM_STRIDE: usize = 5;
-/// Users, forwarding entries and rooms that wake are looked at every so many beats.
+/// Forwarding entries are looked at every so many beats.
 const SWEEP_STRIDE: usize = 500;
 /// A directory entry is written at most this often, and at least every [`RELIST`].
 const LIST_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
-/// The store itself gives up earlier; past this its answer is lost.
-const COMMIT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 /// Entries expire in the directory: a room that lives writes its own again.
 const RELIST: std::time::Duration = std::time::Duration::from_secs(20);
 
@@ -33,21 +33,15 @@ impl Stage {
             }
             key += PEER_STRIDE;
         }
-        let mut place = self.beats % ROOM_STRIDE;
-        while place < self.rooms.capacity() {
-            if self.rooms.contains(place)
-                && catch_unwind(AssertUnwindSafe(|| self.check_room(place))).is_err()
-                && self.rooms.contains(place)
-            {
-                self.end_room(place);
+        let mut slot = self.beats % ROOM_STRIDE;
+        while slot < self.rooms.slots() {
+            if let Some(room) = self.rooms.id_at(slot as u32) {
+                self.check_room(room);
             }
-            place += ROOM_STRIDE;
+            slot += ROOM_STRIDE;
         }
         if self.beats.is_multiple_of(SWEEP_STRIDE) {
-            let now = self.now;
-            self.forwarding.sweep(now);
-            self.users.retain(|_, user| !user.sweep(now));
-            self.check_waking();
+            self.forwarding.sweep(self.now);
         }
         let figures = &self.figures;
         figures.heartbeat_us.set(self.now.as_us());
@@ -93,16 +87,20 @@ impl Stage {
         self.check_join(key);
     }
 
-    fn check_room(&mut self, place: usize) {
+    fn check_room(&mut self, id: ActorId) {
         let now = self.now;
-        if self.rooms[place].room.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.tick_room(place);
+        let Some(cell) = self.rooms.get(id).and_then(RoomActor::cell) else { return };
+        if cell.room.next_deadline().is_some_and(|deadline| deadline <= now) {
+            // Where it fails at it, it is tried again, until that is too often and the room ends.
+            let _ = self
+                .in_room(Seat { room: id, participant: Participant(0) }, |room, now, effects| room.tick(now, effects));
         }
-        if self.rooms.get(place).is_some_and(|cell| cell.is_retiring) {
-            self.retire(place);
+        let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut) else { return };
+        if cell.may_go(now) && life::retire::<RoomActor>(self, id) {
+            return;
         }
-        self.check_commits(place);
-        let Some(cell) = self.rooms.get_mut(place) else { return };
+        let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut) else { return };
+        cell.is_retiring &= cell.members.is_empty();
         let clamped = cell.room.clamped();
         self.figures.clamped.add(clamped - cell.clamped);
         cell.clamped = clamped;
@@ -110,43 +108,13 @@ impl Stage {
         if (cell.is_unlisted && age >= LIST_EVERY) || age >= RELIST {
             cell.is_unlisted = false;
             cell.listed_at = now;
-            let request = Request::List(Box::new(cell.room.summary()));
-            if self.back_office.try_send(request).is_err() {
-                // The directory may lag; the next round tells it.
-                self.rooms[place].is_unlisted = true;
-                self.figures.back_office_full.add(1);
+            let summary = Box::new(cell.room.summary());
+            // Where it can not be told the directory lags; the next round tells it.
+            if !self.tell_directory(DirectoryMessage::List(summary))
+                && let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut)
+            {
+                cell.is_unlisted = true;
             }
-        }
-    }
-
-    /// Answers for commits whose own answer is lost: who waits for one is told that it may not be kept.
-    fn check_commits(&mut self, place: usize) {
-        let Some(cell) = self.rooms.get(place) else { return };
-        let now = self.now;
-        let is_late = |commit: &Commit| now.since(commit.since) >= COMMIT_TIMEOUT;
-        let late = cell.commits.iter().find(|(_, commit)| is_late(commit)).map(|(number, _)| *number);
-        if let Some(number) = late {
-            let room = cell.key.clone();
-            self.committed(&room, number, Err(StoreError::TimedOut));
-        }
-    }
-
-    /// Ends a room whose own time makes it panic, with its members: it would do so at each beat, and what follows it in the
-    /// table would never be looked at.
-    fn end_room(&mut self, place: usize) {
-        self.figures.panics.add(1);
-        self.restore_buffers();
-        let cell = self.rooms.remove(place);
-        tracing::error!(shard = self.number, room = %cell.key, "a room panicked; it ends with its members");
-        for (_, key) in cell.members {
-            if let Some(peer) = self.peers.get_mut(key) {
-                peer.seat = None;
-                self.close(key, CloseCode::Internal);
-            }
-        }
-        self.keys.remove(&cell.key);
-        if self.back_office.try_send(Request::Unlist { room: cell.key }).is_err() {
-            self.figures.back_office_full.add(1);
         }
     }
 

@@ -1,32 +1,36 @@
 //! Server time: the wall clock read once, then the monotonic one.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::protocol::time::Timestamp;
+use crate::{actor::moment::ActorClock, protocol::time::Timestamp};
 
 /// A clock that never jumps: not when the wall clock is set, nor over a daylight saving change.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Clock {
     epoch_us: u64,
-    start: Instant,
+    actors: ActorClock,
 }
 
 impl Clock {
-    /// Reads the wall clock. All shards share one clock, copied.
+    /// Reads the wall clock. All shards share one clock, cloned; it goes with that of their actors.
     pub fn start() -> Self {
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { epoch_us: u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX), start: Instant::now() }
+        Self::over(ActorClock::start())
     }
 
-    /// Lets time pass without waiting for it.
-    #[cfg(test)]
-    pub(super) fn advance(&mut self, by: Duration) {
-        self.epoch_us += by.as_micros() as u64;
+    /// Over a clock of actors, whose start is now.
+    pub fn over(actors: ActorClock) -> Self {
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { epoch_us: u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX), actors }
     }
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_us(self.epoch_us) + self.start.elapsed()
+        Timestamp::from_us(self.epoch_us) + Duration::from_nanos(self.actors.now().as_ns())
+    }
+
+    /// The actors' clock.
+    pub fn actors(&self) -> &ActorClock {
+        &self.actors
     }
 }
 

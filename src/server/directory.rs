@@ -50,30 +50,28 @@ impl Directory {
     }
 
     /// Writes a room's entry. A store that is away costs the list this entry, nobody a note.
-    pub async fn write(&self, summary: RoomSummary) {
+    pub async fn write(&self, summary: RoomSummary) -> Result<(), StoreError> {
         let RoomSummary { key, kind, is_listed, free_seats, info } = summary;
         let entry = Entry { kind, is_listed, free_seats, info };
         let json = serde_json::to_vec(&entry).expect("an entry has names for its keys");
-        if let Err(error) = self.state.set(&entry_key(&key), json.into(), Some(ENTRY_TTL)).await {
-            tracing::debug!(room = %key, %error, "a directory entry was not written");
-        }
+        let written = self.state.set(&entry_key(&key), json.into(), Some(ENTRY_TTL)).await;
+        written.inspect_err(|error| tracing::debug!(room = %key, %error, "a directory entry was not written"))
     }
 
     /// Takes a room's entry out.
-    pub async fn erase(&self, room: &RoomKey) {
-        if let Err(error) = self.state.delete(&entry_key(room)).await {
-            tracing::debug!(%room, %error, "a directory entry was not erased; it expires");
-        }
+    pub async fn erase(&self, room: &RoomKey) -> Result<(), StoreError> {
+        let erased = self.state.delete(&entry_key(room)).await.map(drop);
+        erased.inspect_err(|error| tracing::debug!(%room, %error, "a directory entry was not erased; it expires"))
     }
 
     /// The lowest lobby with room, as far as is known.
-    pub async fn pick_lobby(&self) -> u32 {
-        let Ok(entries) = self.entries("room:lobby").await else { return 1 };
+    pub async fn pick_lobby(&self) -> Result<u32, StoreError> {
+        let entries = self.entries("room:lobby").await?;
         let known = entries.into_iter().filter(|entry| entry.kind == RoomKind::Lobby).filter_map(|entry| {
             let number = lobby::lobby_number(&RoomKey::from_normalised(&entry.info.room_id))?;
             Some((number, entry.free_seats))
         });
-        lobby::choose_lobby(known)
+        Ok(lobby::choose_lobby(known))
     }
 
     /// A page of the listed rooms: lobbies first, by number, then the fullest.

@@ -1,4 +1,4 @@
-//! The stage as the front desk sees it.
+//! The hosts as the front desk sees them.
 
 use std::{
     sync::{
@@ -8,19 +8,14 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use crate::{
-    actor::{
-        mesh::{Lane, Mesh, SendError},
-        placement::shard_of,
-    },
+    actor::{kind_figures::KindFigures, parcel::Parcel, placement::shard_of, remote::Remote, report},
     domain::name,
     http::stage::{Admission, BoxFuture, Health, Refused, RefusedReason, ServiceHealth, ShardHealth, Stage, Status},
     protocol::{close::CloseCode, ids::UserId},
-    server::{
-        clock::Clock,
-        figures::Figures,
-        message::{ShardMessage, UserMessage},
-    },
+    server::{clock::Clock, figures::Figures, message::UserMessage, stage, user::User},
     store::{Documents, State, StoreError},
 };
 
@@ -28,12 +23,16 @@ use crate::{
 const ADMIT_PATIENCE: Duration = Duration::from_secs(1);
 /// Every so often it looks again.
 const RETRY: Duration = Duration::from_millis(5);
+/// How long a host may take to report on its actors.
+const REPORT_WITHIN: Duration = Duration::from_millis(500);
+/// How long an operator waits for a user's actor.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Reaches all shards.
+/// Reaches all hosts.
 pub struct StageHandle {
-    /// The shards.
-    pub mesh: Mesh<ShardMessage>,
-    /// What they count.
+    /// The hosts: the shards, and then the back office's.
+    pub remote: Remote,
+    /// What the shards count.
     pub figures: Vec<Arc<Figures>>,
     /// The server's clock.
     pub clock: Clock,
@@ -44,15 +43,17 @@ pub struct StageHandle {
 }
 
 impl StageHandle {
-    /// Tells every shard to close its connections with advice to come back.
+    /// How many shards there are.
+    fn shards(&self) -> usize {
+        self.figures.len()
+    }
+
+    /// Lets nobody in any more, on any shard.
     pub async fn drain(&self) {
         self.draining.store(true, Ordering::Release);
-        for shard in 0..self.mesh.len() {
-            let mut message = ShardMessage::Drain;
-            while let Err(SendError::Full(back)) = self.mesh.shard(shard).try_send(Lane::Control, message) {
-                message = back;
-                tokio::time::sleep(RETRY).await;
-            }
+        for shard in 0..self.shards() {
+            // A shard that has ended has nobody to drain.
+            let _ = self.remote.on::<stage::Stage, _>(shard, stage::Stage::drain).await;
         }
     }
 
@@ -60,32 +61,35 @@ impl StageHandle {
     fn first_shard(&self, admission: &Admission) -> usize {
         let room = admission.room.as_deref().and_then(|name| name::room_key(name).ok());
         let key = room.as_ref().map_or(admission.session.profile.user_id.as_str(), |room| room.as_str());
-        shard_of(key, self.mesh.len())
+        shard_of(key, self.shards())
     }
 }
 
 impl Stage for StageHandle {
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<(), Refused>> {
         Box::pin(async move {
-            let shard = self.mesh.shard(self.first_shard(&admission));
+            let shard = self.remote.post().mesh.shard(self.first_shard(&admission));
             let give_up = tokio::time::Instant::now() + ADMIT_PATIENCE;
-            let refused = |reason, admission| Err(Refused { admission: Box::new(admission), reason });
+            let refused = |reason, admission| Err(Refused { admission, reason });
             let slot = loop {
                 if self.draining.load(Ordering::Acquire) {
-                    return refused(RefusedReason::Draining, admission);
+                    return refused(RefusedReason::Draining, Box::new(admission));
                 }
                 match shard.try_reserve() {
                     Some(slot) => break slot,
-                    None if tokio::time::Instant::now() >= give_up => return refused(RefusedReason::Busy, admission),
+                    None if tokio::time::Instant::now() >= give_up => {
+                        return refused(RefusedReason::Busy, Box::new(admission));
+                    }
                     None => tokio::time::sleep(RETRY).await,
                 }
             };
-            match slot.send(ShardMessage::Admit(Box::new(admission))) {
-                Ok(()) => Ok(()),
-                Err(error) => match error.into_message() {
-                    ShardMessage::Admit(admission) => Err(Refused { admission, reason: RefusedReason::Draining }),
-                    _ => unreachable!("the message that was sent comes back"),
-                },
+            let Err(error) = slot.send(Parcel::Handed(Box::new(admission))) else { return Ok(()) };
+            let Parcel::Handed(handed) = error.into_message() else {
+                unreachable!("the parcel that was sent comes back")
+            };
+            match handed.downcast::<Admission>() {
+                Ok(admission) => refused(RefusedReason::Draining, admission),
+                Err(_) => unreachable!("what was handed over comes back"),
             }
         })
     }
@@ -102,16 +106,19 @@ impl Stage for StageHandle {
                 rooms: figures.rooms.get() as usize,
             }
         });
-        Health {
-            draining: self.draining.load(Ordering::Acquire),
-            shards: shards.collect(),
-            services: self.stores.services(),
-        }
+        let mut services = self.stores.services();
+        let stuck = report::stuck(&self.remote);
+        services.push(ServiceHealth {
+            name: "actors".to_owned(),
+            status: if stuck.is_empty() { Status::Ok } else { Status::Degraded },
+            message: (!stuck.is_empty()).then(|| format!("stuck: {}", stuck.join(", "))),
+        });
+        Health { draining: self.draining.load(Ordering::Acquire), shards: shards.collect(), services }
     }
 
-    fn debug(&self) -> serde_json::Value {
+    fn debug(&self) -> Value {
         let shards = self.figures.iter().enumerate().map(|(number, figures)| {
-            let values = crate::server::figures::Figures::ALL.iter().map(|series| {
+            let values = Figures::ALL.iter().map(|series| {
                 let name = if series.labels.is_empty() {
                     series.metric.to_owned()
                 } else {
@@ -121,29 +128,38 @@ impl Stage for StageHandle {
             });
             serde_json::json!({
                 "shard": number,
-                "inbox": self.mesh.shard(number).depth(),
-                "figures": values.collect::<serde_json::Map<String, serde_json::Value>>(),
+                "inbox": self.remote.post().mesh.shard(number).depth(),
+                "figures": values.collect::<serde_json::Map<String, Value>>(),
             })
         });
         serde_json::json!({ "shards": shards.collect::<Vec<_>>() })
     }
 
+    fn actors(&self) -> BoxFuture<'_, Value> {
+        Box::pin(self.remote.report(REPORT_WITHIN))
+    }
+
+    fn actor(&self, kind: &str, key: &str) -> BoxFuture<'_, Option<Value>> {
+        let (kind, key) = (kind.to_owned(), key.to_owned());
+        Box::pin(async move { report::of_one(&self.remote, &kind, &key, REPORT_WITHIN).await })
+    }
+
     fn metrics(&self, out: &mut String) {
         Figures::render(&self.figures, out);
+        let hosts = self.remote.post().registry.hosts();
+        let kinds: Vec<(&str, &str, &KindFigures)> = hosts
+            .iter()
+            .flat_map(|host| host.kinds.iter().map(|(kind, figures)| (&*host.name, *kind, &**figures)))
+            .collect();
+        KindFigures::render(&kinds, out);
     }
 
     fn close_user(&self, user: &UserId, code: CloseCode) -> BoxFuture<'_, usize> {
         let user = user.clone();
         Box::pin(async move {
-            let (count, counted) = flume::bounded(1);
-            let shard = self.mesh.shard(shard_of(user.as_str(), self.mesh.len()));
-            let mut message = ShardMessage::User { user, message: UserMessage::Close { code, count } };
-            while let Err(SendError::Full(back)) = shard.try_send(Lane::Control, message) {
-                message = back;
-                tokio::time::sleep(RETRY).await;
-            }
-            // A shard that has ended has no connections left.
-            counted.recv_async().await.unwrap_or(0)
+            let close = UserMessage::Close { code };
+            // A host that has ended has no connections left.
+            self.remote.ask::<User>(&user, close, CLOSE_WITHIN).await.unwrap_or(0)
         })
     }
 }

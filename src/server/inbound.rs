@@ -14,7 +14,7 @@ use crate::{
         error::{ErrorCode, Rejection},
         wire::{ClientMessage, ServerMessage, client_message, server_message::Message, user_left_room::Reason},
     },
-    server::stage::Stage,
+    server::{room_actor::RoomActor, stage::Stage},
 };
 
 /// Reads of one socket in one turn, so that a flood on one does not starve the others.
@@ -24,11 +24,11 @@ impl Stage {
     /// Serves one connection that has something to read, or something read that was parked.
     pub(super) fn read_peer(&mut self, key: usize) {
         self.now = self.clock.now();
-        if self.peers[key].wire.decoder.has_tail() && !self.peers[key].is_parked() {
+        if self.peers[key].wire.decoder.has_tail() && !self.peers[key].is_parked() && self.is_room_up(key) {
             self.take_input(key, &mut []);
         }
         for _ in 0..READS_PER_TURN {
-            let Some(peer) = self.peers.get_mut(key) else { return };
+            let Some(peer) = self.peers.get(key) else { return };
             if !peer.wire.is_readable() {
                 return;
             }
@@ -36,10 +36,11 @@ impl Stage {
                 self.discard(key);
                 return;
             }
-            if peer.is_parked() {
-                // The bytes wait in the kernel; the join's end brings us back.
+            if peer.is_parked() || !self.is_room_up(key) {
+                // The bytes wait in the kernel; the join's end, or the room's, brings us back.
                 return;
             }
+            let peer = &mut self.peers[key];
             if peer.state.input.available(&self.settings.input, self.now) == 0 {
                 peer.is_throttled = true;
                 self.figures.throttled.add(1);
@@ -59,6 +60,13 @@ impl Stage {
             }
         }
         self.queue_read(key);
+    }
+
+    /// Whether the room that a connection is in takes messages, if it is in one. One that has failed rests for a moment, and
+    /// what its members send waits, in order.
+    fn is_room_up(&self, key: usize) -> bool {
+        let seat = self.peers.get(key).and_then(|peer| peer.seat);
+        seat.is_none_or(|seat| self.rooms.is_running(seat.room))
     }
 
     /// Reads what a closing peer still sends, to find its end.
@@ -109,10 +117,8 @@ impl Stage {
     fn take_frames(&mut self, key: usize, input: &mut [u8]) -> usize {
         let limit = self.settings.max_message_bytes;
         let mut at = 0;
-        while let Some(peer) = self.peers.get_mut(key) {
-            if peer.is_parked() {
-                break;
-            }
+        while self.peers.get(key).is_some_and(|peer| !peer.is_parked()) && self.is_room_up(key) {
+            let peer = &mut self.peers[key];
             match peer.wire.decoder.step(&mut input[at..], limit) {
                 Ok(Step::NeedMore) => break,
                 Ok(Step::Fragment { used }) => at += used,
@@ -139,8 +145,10 @@ impl Stage {
     fn take_event(&mut self, key: usize, kind: Kind, payload: &[u8]) {
         let peer = &mut self.peers[key];
         peer.state.last_heard = self.now;
-        if let Some(seat) = peer.seat {
-            self.rooms[seat.room].room.heard(seat.participant, self.now);
+        if let Some(seat) = peer.seat
+            && let Some(cell) = self.rooms.get_mut(seat.room).and_then(RoomActor::cell_mut)
+        {
+            cell.room.heard(seat.participant, self.now);
         }
         let format = match kind {
             Kind::Text => Format::Json,

@@ -6,6 +6,7 @@
 //! the parked input runs where it was.
 
 use crate::{
+    actor::{life, parcel::Parcel, sending},
     domain::{
         lobby, name,
         room::{NewRoom, SeatLost},
@@ -14,13 +15,15 @@ use crate::{
     protocol::{
         close::CloseCode,
         error::{ErrorCode, Rejection},
-        ids::{ConnectionId, RoomKey},
+        ids::RoomKey,
         wire::{CreateRoomCommand, user_left_room::Reason},
     },
     server::{
-        back_office::Request,
-        message::{SeatAnswer, SeatAsk, ShardMessage, Wish},
-        peer::{Goal, Joining, Moving, Peer, Seat},
+        connection_actor::Connection,
+        directory_keeper::{DirectoryKeeper, DirectoryMessage, DirectoryReply},
+        message::{ConnectionMessage, SeatAnswer, SeatAsk, Wish},
+        peer::{Goal, Joining, Moving, Peer},
+        room_actor::Seat,
         stage::Stage,
     },
 };
@@ -84,19 +87,25 @@ impl Stage {
 
     /// Joins the lowest lobby with room.
     pub(super) fn begin_join_any_lobby(&mut self, key: usize, request_id: Option<u32>) -> Result<(), Rejection> {
-        let connection = self.peers[key].id();
         let ticket = self.begin_join(key, request_id, Goal::AnyLobby);
-        let request = Request::PickLobby { connection, ticket, shard: self.number };
-        if self.back_office.try_send(request).is_err() {
-            // Without the directory the first lobby is as good a start as any: full ones are passed by.
-            self.lobby_picked(connection, ticket, 1);
+        let timeout = self.settings.join_timeout / 2;
+        if let Some(me) = self.connection_actor(key) {
+            let picked = move |answer| {
+                // Without the directory the first lobby is as good a start as any: full ones are passed by.
+                let number = if let Ok(DirectoryReply::Lobby(number)) = answer { number } else { 1 };
+                ConnectionMessage::LobbyPicked { ticket, number }
+            };
+            let message = DirectoryMessage::PickLobby;
+            sending::ask_as::<DirectoryKeeper, Connection>(self, me, &(), message, timeout, picked);
         }
         Ok(())
     }
 
     /// The directory has picked a lobby.
-    pub(super) fn lobby_picked(&mut self, connection: ConnectionId, ticket: u64, number: u32) {
-        let Some(key) = self.joining_key(connection, ticket) else { return };
+    pub(super) fn lobby_picked(&mut self, key: usize, ticket: u64, number: u32) {
+        if !self.is_in_join(key, ticket) {
+            return;
+        }
         let room = lobby::lobby_key(number);
         if self.check_not_there(key, &room).is_err() {
             // It sits in the best lobby there is.
@@ -113,7 +122,7 @@ impl Stage {
 
     fn check_not_there(&self, key: usize, room: &RoomKey) -> Result<(), Rejection> {
         match self.peers[key].seat {
-            Some(seat) if self.rooms[seat.room].key == *room => {
+            Some(seat) if self.room_of(seat).is_some_and(|cell| cell.key == *room) => {
                 Err(Rejection::new(ErrorCode::AlreadyInRoom, "you are in that room already"))
             }
             _ => Ok(()),
@@ -124,7 +133,7 @@ impl Stage {
     fn begin_join(&mut self, key: usize, request_id: Option<u32>, goal: Goal) -> u64 {
         self.next_ticket += 1;
         // Tickets of several shards must not meet when the connection has moved.
-        let ticket = self.next_ticket * self.mesh.len() as u64 + self.number as u64;
+        let ticket = self.next_ticket * self.shards as u64 + self.number as u64;
         self.peers[key].state.joining =
             Some(Joining { ticket, request_id, since: self.now, goal, is_profile_changed: false });
         ticket
@@ -133,7 +142,6 @@ impl Stage {
     fn ask_for_seat(&mut self, key: usize, room: RoomKey, wish: Wish) {
         let state = &self.peers[key].state;
         let Some(joining) = &state.joining else { return };
-        let home = self.home_of(room.as_str());
         let ask = SeatAsk {
             room,
             connection: state.session.connection,
@@ -143,18 +151,19 @@ impl Stage {
             shard: self.number,
             wish,
         };
-        self.post(home, ShardMessage::Seat(Box::new(ask)));
+        if !self.ask_for_a_seat(ask) {
+            let message = "the room's shard takes no more: try again in a moment";
+            self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
+        }
     }
 
-    /// The connection that is still in the join of this ticket.
-    fn joining_key(&self, connection: ConnectionId, ticket: u64) -> Option<usize> {
-        let key = *self.ids.get(&connection)?;
-        (self.peers[key].state.joining.as_ref()?.ticket == ticket).then_some(key)
+    /// Whether a connection is still in the join of this ticket.
+    fn is_in_join(&self, key: usize, ticket: u64) -> bool {
+        self.peers.get(key).and_then(|peer| peer.state.joining.as_ref()).is_some_and(|joining| joining.ticket == ticket)
     }
 
     /// A later join of the connection is for the same room: a room holds one seat for a connection, and it is that join's.
-    fn is_joining(&self, connection: ConnectionId, room: &RoomKey) -> bool {
-        let Some(&key) = self.ids.get(&connection) else { return false };
+    fn is_joining(&self, key: usize, room: &RoomKey) -> bool {
         match self.peers[key].state.joining.as_ref().map(|joining| &joining.goal) {
             Some(Goal::Room(goal) | Goal::Granted { room: goal, .. }) => goal == room,
             Some(Goal::Lobby { number, .. }) => lobby::lobby_key(*number) == *room,
@@ -163,17 +172,17 @@ impl Stage {
     }
 
     /// A room has answered.
-    pub(super) fn take_seat_answer(&mut self, answer: SeatAnswer) {
-        let SeatAnswer { connection, ticket, room, result } = answer;
-        let Some(key) = self.joining_key(connection, ticket) else {
-            if result.is_ok() && !self.is_joining(connection, &room) {
-                let home = self.home_of(room.as_str());
-                self.post(home, ShardMessage::ReleaseSeat { room, connection });
+    pub(super) fn take_seat_answer(&mut self, key: usize, answer: SeatAnswer) {
+        let SeatAnswer { ticket, room, result } = answer;
+        if !self.is_in_join(key, ticket) {
+            if result.is_ok() && !self.is_joining(key, &room) {
+                let connection = self.peers[key].id();
+                self.release_seat(&room, connection);
             }
             return;
-        };
+        }
         match result {
-            Ok(()) => self.guarded(key, |stage| stage.granted(key, room)),
+            Ok(()) => self.granted(key, room),
             Err(rejection) => self.refused(key, rejection),
         }
     }
@@ -210,8 +219,9 @@ impl Stage {
 
     /// Moves a connection to another shard. False where that has no place for it now.
     fn move_to(&mut self, key: usize, room: &RoomKey, home: usize) -> bool {
-        let Some(slot) = self.mesh.shard(home).try_reserve() else { return false };
+        let Some(slot) = self.core.reserve(home) else { return false };
         self.leave_room(key, Reason::Left);
+        let actor = self.connection_actor(key);
         let mut peer = self.peers.remove(key);
         let connection = peer.id();
         // Deregistering fails only for a socket that was not registered.
@@ -220,8 +230,12 @@ impl Stage {
         self.forwarding.insert(connection, home, peer.state.epoch + 1, self.now);
         self.figures.moves_out.add(1);
         self.count_shed(peer.wire.take_shed());
+        if let Some(actor) = actor {
+            // What waits for it here goes after it.
+            life::depart::<Connection>(self, actor);
+        }
         let moving = peer.into_moving(room.clone(), self.number);
-        if let Err(error) = slot.send(ShardMessage::Adopt(Box::new(moving))) {
+        if let Err(error) = slot.send(Parcel::Handed(Box::new(moving))) {
             tracing::warn!(shard = self.number, %connection, "a hand-off found its shard gone");
             self.take_back(error.into_message());
         }
@@ -229,8 +243,9 @@ impl Stage {
     }
 
     /// A connection on its way to a shard that has ended. Shards end only at shutdown: it is told when to come back.
-    fn take_back(&mut self, message: ShardMessage) {
-        let ShardMessage::Adopt(moving) = message else { return };
+    fn take_back(&mut self, parcel: Parcel) {
+        let Parcel::Handed(handed) = parcel else { return };
+        let Ok(moving) = handed.downcast::<Moving>() else { return };
         let Moving { state, socket, place } = *moving;
         self.forwarding.remove(state.peer.session.connection);
         let wire = Wire::from_parts(socket, state.wire);
@@ -243,7 +258,7 @@ impl Stage {
     pub(super) fn retry_hand_offs(&mut self) {
         let waiting = std::mem::take(&mut self.awaiting_slot);
         for connection in waiting {
-            let Some(&key) = self.ids.get(&connection) else { continue };
+            let Some(key) = self.socket_of(connection) else { continue };
             let Some(Joining { goal: Goal::Granted { room, since }, .. }) = &self.peers[key].state.joining else {
                 continue;
             };
@@ -256,7 +271,7 @@ impl Stage {
                 self.awaiting_slot.push(connection);
                 continue;
             }
-            self.post(home, ShardMessage::ReleaseSeat { room, connection });
+            self.release_seat(&room, connection);
             let message = "the room's shard is busy; you are where you were: try again in a moment";
             self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
         }
@@ -265,40 +280,41 @@ impl Stage {
     /// Takes the seat that is held in a room of this shard.
     pub(super) fn sit_down(&mut self, key: usize, room: &RoomKey) {
         let Some(joining) = self.peers[key].state.joining.clone() else { return };
-        let Some(place) = self.active(room) else {
+        let Some(id) = self.rooms.find(room) else {
             // A room with a seat held does not retire; this is a seat that was given back meanwhile.
             let message = "the room has closed meanwhile: join again";
             return self.end_join(key, Err(Rejection::new(ErrorCode::RoomNotFound, message)));
         };
         let (connection, carried) = (self.peers[key].id(), self.peers[key].state.quota);
-        let now = self.now;
-        let mut effects = std::mem::take(&mut self.effects);
-        let taken = self.rooms[place].room.take_seat(connection, joining.request_id, carried, now, &mut effects);
+        let taken = self.enter_room(id, |cell, now, effects| {
+            let taken =
+                cell.attempt(|room| room.take_seat(connection, joining.request_id, carried, now, &mut *effects));
+            if let Ok(participant) = &taken {
+                // Before the effects, which answer it.
+                cell.insert(*participant, key);
+            }
+            taken
+        });
         match taken {
-            Ok(participant) => {
-                let seat = Seat { room: place, participant };
-                self.peers[key].seat = Some(seat);
-                self.rooms[place].insert(participant, key);
+            Some(Ok(participant)) => {
+                let seat = Seat { room: id, participant };
                 self.figures.joins.add(1);
-                self.perform(place, &mut effects);
-                self.effects = effects;
+                // Entering may have been the end of it.
+                if self.room_of(seat).and_then(|cell| cell.member(participant)) == Some(key) {
+                    self.peers[key].seat = Some(seat);
+                }
                 if joining.is_profile_changed {
                     let profile = self.peers[key].state.session.profile.clone();
-                    self.in_room(seat, |room, _, effects| room.set_profile(&profile, effects));
+                    let _ = self.in_room(seat, |room, _, effects| room.set_profile(&profile, effects));
                 }
                 self.end_join(key, Ok(()));
             }
-            Err(lost) => {
-                self.effects = effects;
-                match lost {
-                    SeatLost::Closed(code) => self.close(key, code),
-                    SeatLost::Expired => {
-                        let message =
-                            "the seat was given away while you were on your way; you are in no room: join again";
-                        self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message)));
-                    }
-                }
+            Some(Err(SeatLost::Closed(code))) => self.close(key, code),
+            Some(Err(SeatLost::Expired)) => {
+                let message = "the seat was given away while you were on your way; you are in no room: join again";
+                self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message)));
             }
+            None => self.end_join(key, Err(Self::room_failed())),
         }
     }
 

@@ -3,17 +3,17 @@
 use bytes::Bytes;
 
 use crate::{
+    actor::life,
     net::frame,
     protocol::{close::CloseCode, wire::user_left_room::Reason},
     server::{
-        message::{ShardMessage, UserMessage},
+        connection_actor::Connection,
+        message::UserMessage,
         peer::{Closing, Goal},
+        room_actor::RoomActor,
         stage::Stage,
     },
 };
-
-/// How long a draining shard waits for connections that were handed to it before.
-const LATE_ARRIVALS: std::time::Duration = std::time::Duration::from_millis(100);
 
 impl Stage {
     /// Closes a connection with a code of the table: once, whoever else closes it.
@@ -75,7 +75,10 @@ impl Stage {
         self.forwarding.remove(connection);
         self.count_shed(peer.wire.take_shed());
         let user = peer.state.session.profile.user_id.clone();
-        self.post_user(&user, UserMessage::Ended { connection });
+        self.tell_user(&user, UserMessage::Ended { connection });
+        if let Some(actor) = self.connections.find(&connection) {
+            life::depart::<Connection>(self, actor);
+        }
     }
 
     /// Gives up a join, so that the seat is free for others.
@@ -85,36 +88,38 @@ impl Stage {
         let Some(joining) = peer.state.joining.take() else { return };
         if let Goal::Granted { room, .. } = joining.goal {
             self.awaiting_slot.retain(|waiting| *waiting != connection);
-            let home = self.home_of(room.as_str());
-            self.post(home, ShardMessage::ReleaseSeat { room, connection });
+            self.release_seat(&room, connection);
         }
         // A seat that is granted later finds no join with its ticket and is released then.
     }
 
-    /// Begins to shut down: everyone is told when to come back.
-    pub(super) fn drain(&mut self) {
-        if self.draining.replace(self.now).is_some() {
-            return;
+    /// Takes out a connection whose handlers fail, its closing too. No room may still write to its place in the table.
+    pub(super) fn forget(&mut self, key: usize) {
+        if let Some(seat) = self.peers.get_mut(key).and_then(|peer| peer.seat.take())
+            && let Some(cell) = self.rooms.get_mut(seat.room).and_then(RoomActor::cell_mut)
+        {
+            cell.remove(seat.participant);
         }
-        let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
-        tracing::info!(shard = self.number, connections = keys.len(), "draining");
-        for key in keys {
-            self.close(key, CloseCode::Restarting);
+        self.remove(key);
+    }
+
+    /// Closes a connection whose room is no more, or is the one that ends: it has no seat to give up.
+    pub(super) fn close_without_room(&mut self, key: usize, code: CloseCode) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.seat = None;
+            peer.wire.leave_room();
+            self.close(key, code);
         }
     }
 
-    /// Nothing is left to do in a shutdown, or its time is over.
-    pub(super) fn is_drained(&self) -> bool {
-        let Some(since) = self.draining else { return false };
-        // A connection may be on its way here, from the front desk or from a shard that drains as well.
-        if self.now.since(since) < LATE_ARRIVALS {
-            return false;
-        }
-        let quiet = self.peers.is_empty() && self.rooms.iter().all(|(_, cell)| cell.commits.is_empty());
-        if !quiet && self.now.since(since) >= self.settings.grace_time {
-            tracing::warn!(shard = self.number, connections = self.peers.len(), "shutdown abandons what is left");
-            return true;
-        }
-        quiet
+    /// Begins to shut down: who still comes is told when to come back. Who is here is told by its actor's end.
+    pub(super) fn drain(&mut self) {
+        self.is_draining = true;
+        tracing::info!(shard = self.number, connections = self.peers.len(), "draining");
+    }
+
+    /// Has the shard end, when this turn is over.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
     }
 }

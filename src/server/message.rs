@@ -1,104 +1,44 @@
-//! What travels to a shard.
+//! What travels to the actors of a shard, and what is handed to the shard itself.
 
 use std::net::IpAddr;
 
 use crate::{
     domain::identity::Profile,
-    http::stage::Admission,
     protocol::{
         close::CloseCode,
         error::Rejection,
         ids::{ConnectionId, RoomKey, UserId},
-        wire::{ClientMessage, CreateRoomCommand},
+        wire::{ClientMessage, CreateRoomCommand, UpdateRoomCommand},
     },
-    server::{peer::Moving, user::ProfileChange},
-    store::{StoreError, documents::SavedRoom},
+    server::user::ProfileChange,
+    store::StoreError,
 };
 
-/// A message in a shard's inbox.
+/// To a room.
 #[derive(Debug)]
-pub enum ShardMessage {
-    /// A fresh socket from the front desk. In a reserved slot.
-    Admit(Box<Admission>),
-    /// A connection from another shard. In a reserved slot.
-    Adopt(Box<Moving>),
-    /// A connection asks a room of this shard for a seat.
+pub enum RoomMessage {
+    /// A connection asks for a seat.
     Seat(Box<SeatAsk>),
-    /// The room's answer to a connection of this shard.
-    SeatAnswer(Box<SeatAnswer>),
     /// A connection that was given a seat will not take it.
-    ReleaseSeat {
-        /// The room.
-        room: RoomKey,
-        /// The connection.
-        connection: ConnectionId,
-    },
-    /// A question about a room of this shard.
-    RoomInfo {
-        /// The room.
-        room: RoomKey,
-        /// Who asks.
-        reply: ReplyTo,
-    },
-    /// To a user of this shard.
-    User {
-        /// The user.
-        user: UserId,
-        /// What for.
-        message: UserMessage,
-    },
-    /// To a connection that is, or was, on this shard.
-    Connection {
-        /// The connection.
-        connection: ConnectionId,
-        /// Its user, whose actor knows where it went.
-        user: UserId,
-        /// What it is to do.
-        action: Action,
-    },
-    /// The user's actor knows where a connection went: the forwarding entry may go.
-    Acknowledged {
-        /// The connection.
-        connection: ConnectionId,
-        /// The epoch that is known.
-        epoch: u32,
-    },
-    /// The store has looked for a room.
-    Loaded {
-        /// The room.
-        room: RoomKey,
-        /// What it has; none where the room was never saved.
-        result: Result<Option<Box<SavedRoom>>, StoreError>,
-    },
-    /// The store has committed a change of a room, or not.
+    ReleaseSeat(ConnectionId),
+    /// A question about it.
+    Info(ReplyTo),
+    /// The store has committed a change, or not.
     Committed {
-        /// The room.
-        room: RoomKey,
         /// Which of its commits.
         commit: u64,
         /// Whether it is durable.
         result: Result<(), StoreError>,
     },
+    /// The store has committed the room itself, which was just made, or not.
+    Made(Result<(), StoreError>),
     /// A password was hashed or checked.
     Password {
-        /// The room it is for.
-        room: RoomKey,
         /// What waited for it.
         waiting: Waiting,
         /// What came of it.
         outcome: PasswordOutcome,
     },
-    /// The lobby that has room, as far as the directory knows.
-    LobbyPicked {
-        /// Who asked.
-        connection: ConnectionId,
-        /// Which of its joins.
-        ticket: u64,
-        /// The lobby's number, from 1.
-        number: u32,
-    },
-    /// The server shuts down: close every connection with advice to come back.
-    Drain,
 }
 
 /// A connection asks for a seat in a room.
@@ -136,12 +76,33 @@ pub enum Wish {
     Lobby(u32),
 }
 
+/// To a connection that is, or was, on the shard it is sent to.
+#[derive(Debug)]
+pub enum ConnectionMessage {
+    /// It is to do something. Where it is not there, its user's actor knows where it went.
+    Act {
+        /// Its user.
+        user: UserId,
+        /// What it is to do.
+        action: Action,
+    },
+    /// A room has answered its [`SeatAsk`].
+    Seat(Box<SeatAnswer>),
+    /// The lobby that has room, as far as the directory knows; the first where that can not be asked.
+    LobbyPicked {
+        /// Which of its joins.
+        ticket: u64,
+        /// The lobby's number, from 1.
+        number: u32,
+    },
+    /// An answer that it has asked the back office for.
+    Answered(Box<ClientMessage>),
+}
+
 /// A room's answer to a [`SeatAsk`].
 #[derive(Debug)]
 pub struct SeatAnswer {
-    /// Who asked.
-    pub connection: ConnectionId,
-    /// Which of its joins.
+    /// Which of the connection's joins.
     pub ticket: u64,
     /// The room.
     pub room: RoomKey,
@@ -197,12 +158,10 @@ pub enum UserMessage {
         /// Who asked.
         reply: ReplyTo,
     },
-    /// Close all its connections.
+    /// Close all its connections; the reply is how many there were.
     Close {
         /// Why.
         code: CloseCode,
-        /// Told how many there were.
-        count: flume::Sender<usize>,
     },
 }
 
@@ -227,7 +186,7 @@ pub enum Waiting {
         /// Who asked.
         reply: ReplyTo,
         /// The change.
-        command: Box<crate::protocol::wire::UpdateRoomCommand>,
+        command: Box<UpdateRoomCommand>,
     },
 }
 
@@ -243,6 +202,6 @@ pub enum PasswordOutcome {
         /// Whether it is the one.
         right: bool,
     },
-    /// The back office could not.
+    /// It could not be.
     Failed(Rejection),
 }

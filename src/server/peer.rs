@@ -11,9 +11,10 @@ use crate::{
     },
     protocol::{
         codec::Format,
-        ids::{ConnectionId, Participant, RoomKey},
+        ids::{ConnectionId, RoomKey},
         time::Timestamp,
     },
+    server::room_actor::Seat,
 };
 
 /// Everything of a connection but its wire: it travels as it is.
@@ -78,15 +79,6 @@ pub enum Goal {
         /// When the seat was given.
         since: Timestamp,
     },
-}
-
-/// A seat in a room of this shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seat {
-    /// The room's place in the shard's table.
-    pub room: usize,
-    /// The connection's number in it.
-    pub participant: Participant,
 }
 
 /// A connection that is being closed: its close frame is queued.

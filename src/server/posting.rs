@@ -1,79 +1,117 @@
-//! Sending to other shards, and to this one.
+//! Sending: to rooms, users and connections, wherever they are, and to the back office.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use crate::{
-    actor::mesh::{Lane, SendError},
-    actor::placement::shard_of,
+    actor::{
+        envelope::{ActorId, TellError},
+        handling::{self, CallError},
+        mesh::Lane,
+        parcel::Parcel,
+        placement::shard_of,
+        sending,
+    },
     protocol::{
-        close::CloseCode,
-        ids::{ConnectionId, UserId},
+        error::Rejection,
+        ids::{ConnectionId, RoomKey, UserId},
         wire::ClientMessage,
     },
     server::{
-        message::{Action, ReplyTo, ShardMessage, UserMessage},
+        connection_actor::Connection,
+        directory_keeper::{DirectoryKeeper, DirectoryMessage},
+        message::{Action, ConnectionMessage, ReplyTo, RoomMessage, SeatAnswer, SeatAsk, UserMessage, Waiting},
+        password_desk::{self, PasswordDesk, PasswordMessage},
+        room_actor::RoomActor,
         stage::Stage,
+        user::User,
     },
 };
 
-/// Messages kept for one shard whose inbox is full; past it they are dropped and counted.
-const BACKLOG_MAX: usize = 65_536;
+/// How long a password may take to be hashed or checked; joins wait no longer either.
+const PASSWORD_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Stage {
     /// The shard on which a room or a user lives.
     pub(super) fn home_of(&self, key: &str) -> usize {
-        shard_of(key, self.mesh.len())
+        shard_of(key, self.shards)
     }
 
-    /// Sends to a shard, in order with what was sent there before. Never blocks: what a full inbox does not take
-    /// waits here and is tried again each turn.
-    pub(super) fn post(&mut self, shard: usize, message: ShardMessage) {
-        if shard == self.number {
-            self.local.push_back(message);
-            return;
-        }
-        if !self.backlog[shard].is_empty() {
-            self.keep(shard, message);
-            return;
-        }
-        match self.mesh.shard(shard).try_send(Lane::Control, message) {
-            Ok(()) => {}
-            Err(SendError::Full(message)) => self.keep(shard, message),
-            // Shards end only at shutdown, when nobody waits for an answer.
-            Err(SendError::Stopped(_)) => {}
-        }
-    }
-
-    fn keep(&mut self, shard: usize, message: ShardMessage) {
-        if self.backlog[shard].len() < BACKLOG_MAX {
-            self.backlog[shard].push_back(message);
-        } else {
+    /// Counts what could not be sent: the inbox of its host is full, and so is what may wait for that.
+    fn sent<M>(&self, result: Result<(), TellError<M>>) -> bool {
+        if let Err(TellError::Full(_)) = result {
             self.figures.inbox_full.add(1);
         }
+        result.is_ok()
     }
 
-    /// Tries again what waits for full inboxes.
-    pub(super) fn post_backlog(&mut self) {
-        for shard in 0..self.backlog.len() {
-            while let Some(message) = self.backlog[shard].pop_front() {
-                if let Err(SendError::Full(message)) = self.mesh.shard(shard).try_send(Lane::Control, message) {
-                    self.backlog[shard].push_front(message);
-                    break;
-                }
+    /// Asks a room for a seat. It answers in any case, except where its host is out of reach.
+    pub(super) fn ask_for_a_seat(&mut self, ask: SeatAsk) -> bool {
+        let room = ask.room.clone();
+        let result = sending::tell::<RoomActor, _>(self, &room, RoomMessage::Seat(Box::new(ask)));
+        self.sent(result)
+    }
+
+    /// Sends to a room.
+    pub(super) fn tell_room(&mut self, room: &RoomKey, message: RoomMessage) {
+        let result = sending::tell::<RoomActor, _>(self, room, message);
+        self.sent(result);
+    }
+
+    /// A connection that was given a seat will not take it.
+    pub(super) fn release_seat(&mut self, room: &RoomKey, connection: ConnectionId) {
+        self.tell_room(room, RoomMessage::ReleaseSeat(connection));
+    }
+
+    /// Tells a connection no.
+    pub(super) fn refuse_seat(&mut self, ask: &SeatAsk, rejection: Rejection) {
+        self.answer_seat(ask, Err(rejection));
+    }
+
+    /// Answers a connection that has asked for a seat.
+    pub(super) fn answer_seat(&mut self, ask: &SeatAsk, result: Result<(), Rejection>) {
+        let answer = SeatAnswer { ticket: ask.ticket, room: ask.room.clone(), result };
+        let message = ConnectionMessage::Seat(Box::new(answer));
+        let result = sending::tell_at::<Connection, _>(self, ask.shard, &ask.connection, message);
+        self.sent(result);
+    }
+
+    /// Sends to a user's actor.
+    pub(super) fn tell_user(&mut self, user: &UserId, message: UserMessage) {
+        let result = sending::tell::<User, _>(self, user, message);
+        self.sent(result);
+    }
+
+    /// Has a connection do something, on the shard where it was last.
+    pub(super) fn send_action(&mut self, shard: usize, connection: ConnectionId, user: UserId, action: Action) {
+        let message = ConnectionMessage::Act { user, action };
+        let result = sending::tell_at::<Connection, _>(self, shard, &connection, message);
+        self.sent(result);
+    }
+
+    /// An action for a connection that is not here: on to where it went, or to its user's actor, which will know.
+    pub(super) fn pursue(&mut self, connection: ConnectionId, user: UserId, action: Action) {
+        match self.forwarding.find(connection) {
+            Some(shard) => self.send_action(shard, connection, user, action),
+            None => {
+                let tried = self.number;
+                self.tell_user(&user, UserMessage::Undelivered { connection, tried, action });
             }
         }
     }
 
-    /// Sends to a user's actor.
-    pub(super) fn post_user(&mut self, user: &UserId, message: UserMessage) {
-        let home = self.home_of(user.as_str());
-        self.post(home, ShardMessage::User { user: user.clone(), message });
+    /// Tells the shard that a connection has left that its user's actor knows where it is.
+    pub(super) fn acknowledge_move(&mut self, from: usize, connection: ConnectionId, epoch: u32) {
+        if from == self.number {
+            return self.forwarding.acknowledge(connection, epoch);
+        }
+        let parcel = Parcel::new::<Self>(move |stage| stage.forwarding.acknowledge(connection, epoch));
+        self.core.send_to(from, Lane::Control, parcel);
     }
 
     /// Answers a request of a connection that may have moved since.
     pub(super) fn reply(&mut self, reply: ReplyTo, message: ClientMessage) {
         let action = Action::Deliver(Box::new(message));
-        self.post(reply.shard, ShardMessage::Connection { connection: reply.connection, user: reply.user, action });
+        self.send_action(reply.shard, reply.connection, reply.user, action);
     }
 
     /// Where an answer to this connection's request goes.
@@ -87,40 +125,50 @@ impl Stage {
         }
     }
 
-    /// A message to a connection that is, was, or will be here.
-    pub(super) fn deliver(&mut self, connection: ConnectionId, user: UserId, action: Action) {
-        if let Some(&key) = self.ids.get(&connection) {
-            self.guarded(key, |stage| stage.act(key, action));
-        } else if let Some(shard) = self.forwarding.find(connection) {
-            self.post(shard, ShardMessage::Connection { connection, user, action });
-        } else {
-            // Its user's actor knows more.
-            let tried = self.number;
-            self.post_user(&user, UserMessage::Undelivered { connection, tried, action });
-        }
+    /// Has a password hashed, in the name of the room that waits for it.
+    pub(super) fn hash_password(&mut self, room: ActorId, waiting: Waiting, password: String) {
+        self.ask_password(room, waiting, PasswordMessage::Hash(password));
     }
 
-    /// Runs a handler for one connection. A panic closes that connection and goes no further.
+    /// Has a password hashed or checked, in the name of the room that waits for it.
+    pub(super) fn ask_password(&mut self, room: ActorId, waiting: Waiting, message: PasswordMessage) {
+        let answered = |answer| RoomMessage::Password { waiting, outcome: password_desk::outcome(answer) };
+        sending::ask_as::<PasswordDesk, RoomActor>(self, room, &(), message, PASSWORD_TIMEOUT, answered);
+    }
+
+    /// Tells the directory something. Where it can not be told the entry lags: it expires, and rooms that live are told again.
+    pub(super) fn tell_directory(&mut self, message: DirectoryMessage) -> bool {
+        let is_sent = sending::tell::<DirectoryKeeper, _>(self, &(), message).is_ok();
+        if !is_sent {
+            self.figures.back_office_full.add(1);
+        }
+        is_sent
+    }
+
+    /// Takes a room out of the directory.
+    pub(super) fn unlist(&mut self, room: &RoomKey) {
+        self.tell_directory(DirectoryMessage::Unlist(room.clone()));
+    }
+
+    /// The actor of a connection in the table of sockets.
+    pub(super) fn connection_actor(&self, key: usize) -> Option<ActorId> {
+        self.connections.find(&self.peers.get(key)?.id())
+    }
+
+    /// Runs a handler for one connection, as its actor: a panic closes that connection and goes no further.
     pub(super) fn guarded(&mut self, key: usize, handler: impl FnOnce(&mut Self)) {
-        let result = catch_unwind(AssertUnwindSafe(|| handler(self)));
-        if result.is_err() {
-            self.figures.panics.add(1);
-            self.restore_buffers();
-            if let Some(peer) = self.peers.get(key) {
-                let user = &peer.state.session.profile.user_id;
-                tracing::error!(shard = self.number, connection = %peer.id(), %user, "a handler panicked; its connection is closed");
+        let Some(id) = self.connection_actor(key) else { return };
+        let mut handler = Some(handler);
+        let result = handling::call::<Connection, _>(self, id, |_, cx| {
+            if let Some(handler) = handler.take() {
+                handler(cx.world);
             }
-            // Taking it out of its room runs the room's code, which may be what panicked.
-            if catch_unwind(AssertUnwindSafe(|| self.close(key, CloseCode::Internal))).is_err() {
-                self.restore_buffers();
-                // Its key goes to another: no room may still write to it.
-                if let Some(seat) = self.peers.get_mut(key).and_then(|peer| peer.seat.take())
-                    && let Some(cell) = self.rooms.get_mut(seat.room)
-                {
-                    cell.remove(seat.participant);
-                }
-                self.remove(key);
-            }
+        });
+        if result == Err(CallError::Busy)
+            && let Some(handler) = handler
+        {
+            // In the middle of it already: whoever catches that catches this.
+            handler(self);
         }
     }
 }

@@ -1,13 +1,18 @@
 //! What a client asks for: each message of the protocol, by its handler.
 
 use crate::{
+    actor::{
+        envelope::{Answer as ActorAnswer, AskError},
+        sending,
+    },
     domain::{
         identity::Status,
         name,
-        room::{Effect, PasswordChange, PlayRefused, Room},
+        room::{Effect, PasswordChange, Room},
         room_settings::RoomKind,
     },
     protocol::{
+        close::CloseCode,
         error::{ErrorCode, Rejection},
         time::Timestamp,
         wire::{
@@ -17,17 +22,36 @@ use crate::{
         },
     },
     server::{
-        back_office::{PasswordTask, Request},
-        message::{ShardMessage, UserMessage, Waiting},
-        peer::Seat,
+        connection_actor::Connection,
+        directory_keeper::{DirectoryKeeper, DirectoryMessage, DirectoryReply},
+        message::{ConnectionMessage, RoomMessage, UserMessage, Waiting},
+        room_actor::{RoomActor, Seat},
         server_command,
         stage::Stage,
         user::ProfileChange,
     },
+    store::StoreError,
 };
 
 /// How many rooms a page of `listRooms` holds where none is asked for, and at most.
 const ROOMS_PAGE: (u32, u32) = (50, 100);
+
+/// How often letting go of notes is tried in a room that fails at it.
+const RELEASE_TRIES: usize = 3;
+
+/// Why there is no list of rooms.
+fn list_unavailable(answer: &ActorAnswer<DirectoryReply, StoreError>) -> Rejection {
+    match answer {
+        Err(AskError::MailboxFull) => {
+            Rejection::new(ErrorCode::ServerBusy, "too many requests wait for the stores: try again in a moment")
+                .with("retry_after_ms", 1000)
+        }
+        _ => {
+            let message = "the list of rooms is out of reach just now: try again in a moment";
+            Rejection::new(ErrorCode::StoreUnavailable, message)
+        }
+    }
+}
 
 impl Stage {
     /// Handles one request, all but notes. An error is answered by the caller.
@@ -66,12 +90,14 @@ impl Stage {
                 });
             }
             Message::AvatarCommand(avatar) => {
-                self.in_own_room(key, |seat, room, _, fx| room.avatar(seat.participant, avatar, fx))?;
+                let seat = self.seat(key)?;
+                let moved = self.in_room_at_once(seat, |room, _, fx| room.avatar(seat.participant, avatar, fx));
+                moved.unwrap_or_else(|| Err(Self::room_failed()))?;
                 self.acknowledge(key, request_id);
             }
             Message::GetMembers(page) => {
                 let seat = self.seat(key)?;
-                let list = self.rooms[seat.room].room.members(page.after, page.limit);
+                let list = self.room_of(seat).ok_or_else(Self::room_failed)?.room.members(page.after, page.limit);
                 self.answer(key, request_id, Answer::MemberList(list));
             }
             Message::GetRoomInfo(question) => return self.room_info(key, request_id, &question),
@@ -94,23 +120,39 @@ impl Stage {
 
     /// Relays notes. This is the hot path: nothing here allocates a time a recipient.
     pub(super) fn play(&mut self, key: usize, request_id: Option<u32>, midi: MidiMessage) {
-        let result = match self.seat(key) {
-            Ok(seat) => self.in_room(seat, |room, now, fx| room.play(seat.participant, midi, now, fx)),
-            Err(rejection) => Err(PlayRefused { rejection, tell: true }),
+        let seat = match self.seat(key) {
+            Ok(seat) => seat,
+            Err(rejection) => return self.refuse(key, request_id, rejection),
         };
-        match result {
-            Ok(_) => self.acknowledge(key, request_id),
-            Err(refused) if refused.tell || request_id.is_some() => self.refuse(key, request_id, refused.rejection),
-            Err(_) => {}
+        // Shares the bytes.
+        let again = midi.clone();
+        match self.in_room_at_once(seat, |room, now, fx| room.play(seat.participant, midi, now, fx)) {
+            Some(Ok(_)) => self.acknowledge(key, request_id),
+            Some(Err(refused)) if refused.tell || request_id.is_some() => {
+                self.refuse(key, request_id, refused.rejection);
+            }
+            Some(Err(_)) => {}
+            None => {
+                // What it was to let go of must not go on sounding.
+                self.release_only(key, again);
+                self.refuse(key, request_id, Self::room_failed());
+            }
         }
     }
 
-    /// Of notes over the rate limit, relays those that end.
+    /// Of notes over the rate limit, or that the room has failed at, relays those that end.
     pub(super) fn release_only(&mut self, key: usize, midi: MidiMessage) {
-        // What is malformed as well is not relayed; the sender hears of the limit.
-        if let Ok(seat) = self.seat(key) {
-            let _ = self.in_room(seat, |room, now, fx| room.release_only(seat.participant, midi, now, fx));
+        for _ in 0..RELEASE_TRIES {
+            let Ok(seat) = self.seat(key) else { return };
+            let midi = midi.clone();
+            // What is malformed as well is not relayed; the sender hears of the limit.
+            if self.in_room_at_once(seat, |room, now, fx| room.release_only(seat.participant, midi, now, fx)).is_some()
+            {
+                return;
+            }
         }
+        // Then by leaving: that lets go of everything.
+        self.close(key, CloseCode::Internal);
     }
 
     /// Where a connection plays, or the error that it is in no room.
@@ -126,6 +168,7 @@ impl Stage {
     ) -> Result<T, Rejection> {
         let seat = self.seat(key)?;
         self.in_room(seat, |room, now, effects| decide(seat, room, now, effects))
+            .unwrap_or_else(|| Err(Self::room_failed()))
     }
 
     pub(super) fn acknowledge(&mut self, key: usize, request_id: Option<u32>) {
@@ -167,12 +210,14 @@ impl Stage {
             // A new password is hashed off the shard; the room decides when that is done.
             Some(password) if !password.is_empty() => {
                 name::room_password(password)?;
-                self.rooms[seat.room].room.may_update(seat.participant)?;
-                let task = PasswordTask::Hash { password: password.to_owned() };
-                let room = self.rooms[seat.room].key.clone();
+                self.room_of(seat).ok_or_else(Self::room_failed)?.room.may_update(seat.participant)?;
+                let password = password.to_owned();
                 let reply = self.reply_to(key, request_id);
                 let waiting = Waiting::Update { reply, command: Box::new(command) };
-                self.ask_password(room, waiting, task);
+                if let Some(cell) = self.rooms.get_mut(seat.room).and_then(RoomActor::cell_mut) {
+                    cell.passwords += 1;
+                }
+                self.hash_password(seat.room, waiting, password);
                 Ok(())
             }
             // An empty one takes the password away.
@@ -188,14 +233,13 @@ impl Stage {
     fn room_info(&mut self, key: usize, request_id: Option<u32>, question: &GetRoomInfo) -> Result<(), Rejection> {
         if question.room_name.is_empty() {
             let seat = self.seat(key)?;
-            let info = self.rooms[seat.room].room.info();
+            let info = self.room_of(seat).ok_or_else(Self::room_failed)?.room.info();
             self.answer(key, request_id, Answer::RoomInfo(info));
             return Ok(());
         }
         let room = name::room_key(&question.room_name)?;
-        let home = self.home_of(room.as_str());
         let reply = self.reply_to(key, request_id);
-        self.post(home, ShardMessage::RoomInfo { room, reply });
+        self.tell_room(&room, RoomMessage::Info(reply));
         Ok(())
     }
 
@@ -210,16 +254,23 @@ impl Stage {
             let message = format!("a page holds at most {} rooms", ROOMS_PAGE.1);
             return Err(Rejection::new(ErrorCode::Validation, message).with("field", "limit"));
         }
+        let Some(me) = self.connection_actor(key) else { return Ok(()) };
+        let question = DirectoryMessage::ListRooms { page: list.page.max(1), limit, kind };
+        let timeout = self.settings.join_timeout;
         let reply = self.reply_to(key, request_id);
-        let request = Request::ListRooms { page: list.page.max(1), limit, kind, reply };
-        self.back_office.try_send(request).map_err(|_| self.back_office_busy())
-    }
-
-    /// The error for a back office without room for one more request.
-    pub(super) fn back_office_busy(&self) -> Rejection {
-        self.figures.back_office_full.add(1);
-        Rejection::new(ErrorCode::ServerBusy, "too many requests wait for the stores: try again in a moment")
-            .with("retry_after_ms", 1000)
+        let here = self.core.host();
+        let listed = move |answer| {
+            let answer = match answer {
+                Ok(DirectoryReply::Rooms(list)) => ClientMessage::answer(reply.request_id, Answer::RoomList(list)),
+                answer => {
+                    tracing::debug!(shard = here, refused = answer.is_err(), "the list of rooms could not be read");
+                    ClientMessage::rejection(reply.request_id, list_unavailable(&answer))
+                }
+            };
+            ConnectionMessage::Answered(Box::new(answer))
+        };
+        sending::ask_as::<DirectoryKeeper, Connection>(self, me, &(), question, timeout, listed);
+        Ok(())
     }
 
     fn set_profile(&mut self, key: usize, request_id: Option<u32>, change: &SetProfile) -> Result<(), Rejection> {
@@ -236,7 +287,7 @@ impl Stage {
     fn change_profile(&mut self, key: usize, request_id: Option<u32>, change: ProfileChange) {
         let reply = self.reply_to(key, request_id);
         let user = reply.user.clone();
-        self.post_user(&user, UserMessage::Change { change, reply });
+        self.tell_user(&user, UserMessage::Change { change, reply });
     }
 
     /// The older way to say some of the requests; handled as they are.

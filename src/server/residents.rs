@@ -1,47 +1,28 @@
-//! Messages to this shard: to its users, its connections, its rooms.
+//! Connections as they come to a shard: from the front desk, and from other shards; and what they are told to do.
 
 use std::net::TcpStream;
 
 use crate::{
+    actor::life,
     http::stage::Admission,
     net::{connection::Wire, outbox::Class, socket::Socket},
     protocol::{
         PROTOCOL_VERSION,
         error::{ErrorCode, Rejection},
         midi,
-        wire::{ClientMessage, Limits, Welcome, client_message::Message},
+        wire::{Limits, Welcome, client_message::Message},
     },
     server::{
-        message::{Action, ShardMessage, UserMessage},
+        connection_actor::Connection,
+        message::{Action, UserMessage},
         peer::{Moving, Peer, PeerState},
         stage::Stage,
-        user::Delivery,
     },
 };
 
 impl Stage {
-    /// Handles one message, of the inbox or local.
-    pub(super) fn handle_message(&mut self, message: ShardMessage) {
-        match message {
-            ShardMessage::Admit(admission) => self.admit(*admission),
-            ShardMessage::Adopt(moving) => self.adopt(*moving),
-            ShardMessage::Seat(ask) => self.take_ask(*ask),
-            ShardMessage::SeatAnswer(answer) => self.take_seat_answer(*answer),
-            ShardMessage::ReleaseSeat { room, connection } => self.release_seat(&room, connection),
-            ShardMessage::RoomInfo { room, reply } => self.tell_room_info(room, reply),
-            ShardMessage::User { user, message } => self.tell_user(user, message),
-            ShardMessage::Connection { connection, user, action } => self.deliver(connection, user, action),
-            ShardMessage::Acknowledged { connection, epoch } => self.forwarding.acknowledge(connection, epoch),
-            ShardMessage::Loaded { room, result } => self.loaded(room, result),
-            ShardMessage::Committed { room, commit, result } => self.committed(&room, commit, result),
-            ShardMessage::Password { room, waiting, outcome } => self.password_done(room, waiting, outcome),
-            ShardMessage::LobbyPicked { connection, ticket, number } => self.lobby_picked(connection, ticket, number),
-            ShardMessage::Drain => self.drain(),
-        }
-    }
-
     /// A fresh socket from the front desk.
-    fn admit(&mut self, admission: Admission) {
+    pub(super) fn admit(&mut self, admission: Admission) {
         let Admission { socket, leftover, session, room, guest_token, session_token, place } = admission;
         let connection = session.connection;
         let user = session.profile.user_id.clone();
@@ -70,9 +51,9 @@ impl Stage {
         };
         let Some(key) = self.install(Peer::new(state, wire, place)) else { return };
         let shard = self.number;
-        self.post_user(&user, UserMessage::Located { connection, shard, epoch: 0, from: None });
+        self.tell_user(&user, UserMessage::Located { connection, shard, epoch: 0, from: None });
         self.answer(key, None, Message::Welcome(welcome));
-        if self.draining.is_some() {
+        if self.is_draining {
             return self.close(key, crate::protocol::close::CloseCode::Restarting);
         }
         if let Some(name) = room
@@ -112,7 +93,14 @@ impl Stage {
         if let Err(error) = self.readiness.add(&self.peers[key].wire, key) {
             tracing::warn!(shard = self.number, %connection, %error, "a socket could not be watched");
             let user = self.peers.remove(key).state.session.profile.user_id;
-            self.post_user(&user, UserMessage::Ended { connection });
+            self.tell_user(&user, UserMessage::Ended { connection });
+            return None;
+        }
+        if let Err(error) = life::spawn_here::<Connection>(self, connection, Connection { key }) {
+            // Its number is used once in this process, and it is in one place at a time.
+            tracing::error!(shard = self.number, %connection, %error, "a connection came twice; the later one is dropped");
+            let _ = self.readiness.remove(&self.peers[key].wire);
+            self.peers.remove(key);
             return None;
         }
         self.ids.insert(connection, key);
@@ -122,7 +110,7 @@ impl Stage {
     }
 
     /// A connection from another shard: it takes the seat that is held for it.
-    fn adopt(&mut self, moving: Moving) {
+    pub(super) fn adopt(&mut self, moving: Moving) {
         let Moving { mut state, socket, place } = moving;
         state.peer.epoch += 1;
         let epoch = state.peer.epoch;
@@ -132,65 +120,13 @@ impl Stage {
         self.forwarding.remove(connection);
         self.figures.moves_in.add(1);
         let Some(key) = self.install(Peer::new(state.peer, wire, place)) else {
-            self.release_seat(&state.room, connection);
-            return;
+            return self.release_seat(&state.room, connection);
         };
         let shard = self.number;
-        self.post_user(&user, UserMessage::Located { connection, shard, epoch, from: Some(state.from) });
+        self.tell_user(&user, UserMessage::Located { connection, shard, epoch, from: Some(state.from) });
         self.guarded(key, |stage| stage.sit_down(key, &state.room));
-        if self.draining.is_some() {
+        if self.is_draining {
             self.close(key, crate::protocol::close::CloseCode::Restarting);
-        }
-    }
-
-    /// A message to a user's actor.
-    fn tell_user(&mut self, user: crate::protocol::ids::UserId, message: UserMessage) {
-        let actor = self.users.entry(user.clone()).or_default();
-        let deliveries = match message {
-            UserMessage::Located { connection, shard, epoch, from } => {
-                let due = actor.locate(connection, shard, epoch);
-                if let Some(from) = from {
-                    self.post(from, ShardMessage::Acknowledged { connection, epoch });
-                }
-                due
-            }
-            UserMessage::Ended { connection } => {
-                actor.end(connection, self.now);
-                Vec::new()
-            }
-            UserMessage::Undelivered { connection, tried, action } => {
-                let is_answer = matches!(action, Action::Deliver(_));
-                let known = actor.knows(connection);
-                let delivery = actor.undelivered(connection, tried, action, self.now);
-                if !known && is_answer {
-                    self.figures.answers_lost.add(1);
-                }
-                delivery.into_iter().collect()
-            }
-            UserMessage::Change { change, reply } => {
-                let mut due = actor.each(&Action::Change(change));
-                if reply.request_id.is_some() {
-                    due.push(Delivery {
-                        shard: actor.shard_of(reply.connection).unwrap_or(reply.shard),
-                        connection: reply.connection,
-                        action: Action::Deliver(Box::new(ClientMessage::ack(reply.request_id))),
-                    });
-                }
-                due
-            }
-            UserMessage::Close { code, count } => {
-                let due = actor.each(&Action::Close(code));
-                let _ = count.try_send(due.len());
-                due
-            }
-        };
-        for delivery in deliveries {
-            let message = ShardMessage::Connection {
-                connection: delivery.connection,
-                user: user.clone(),
-                action: delivery.action,
-            };
-            self.post(delivery.shard, message);
         }
     }
 
@@ -207,7 +143,8 @@ impl Stage {
                 }
                 if let Some(seat) = self.peers[key].seat {
                     let profile = self.peers[key].state.session.profile.clone();
-                    self.in_room(seat, |room, _, effects| room.set_profile(&profile, effects));
+                    // Where the room fails at it, the next change tells all of the profile.
+                    let _ = self.in_room(seat, |room, _, effects| room.set_profile(&profile, effects));
                 }
             }
         }

@@ -1,6 +1,9 @@
 //! The rooms of a shard: letting them decide, and performing what they decided, in order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use crate::{
+    actor::{envelope::ActorId, handling, life, sending},
     domain::room::{Effect, Room, RoomChange},
     net::{
         frame,
@@ -9,62 +12,121 @@ use crate::{
     protocol::{
         codec::Format,
         error::{ErrorCode, Rejection},
-        ids::{Participant, RoomKey},
+        ids::Participant,
         time::Timestamp,
         wire::{ClientMessage, client_message::Message, user_left_room::Reason},
     },
     server::{
-        back_office::Request,
-        message::ReplyTo,
-        peer::Seat,
-        room_cell::{Commit, MAKING, RoomCell, RoomSlot},
+        library::{self, Library, LibraryMessage},
+        message::RoomMessage,
+        room_actor::{Commit, RoomActor, RoomCell, Seat},
         stage::Stage,
     },
     store::StoreError,
 };
 
+/// How often a leaving is tried where the room fails at it. After that the room ends, with all who are in it: a member that has
+/// gone must not be left behind in it, with what it holds.
+const LEAVE_TRIES: usize = 3;
+
+impl RoomCell {
+    /// Lets the room decide something. Where it fails half way the room is as it was before: what is not on the note path pays
+    /// a snapshot for that.
+    ///
+    /// # Panics
+    /// As the decision did.
+    pub fn attempt<T>(&mut self, decide: impl FnOnce(&mut Room) -> T) -> T {
+        let before = self.room.clone();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "faults")]
+            crate::domain::fault::point();
+            let decided = decide(&mut self.room);
+            #[cfg(feature = "faults")]
+            crate::domain::fault::point();
+            decided
+        }));
+        result.unwrap_or_else(|cause| {
+            self.room = before;
+            resume_unwind(cause)
+        })
+    }
+}
+
 impl Stage {
-    /// The place of an active room.
-    pub(super) fn active(&self, room: &RoomKey) -> Option<usize> {
-        match self.keys.get(room) {
-            Some(RoomSlot::Active(place)) => Some(*place),
-            _ => None,
-        }
-    }
-
-    /// Puts a room in the table.
-    pub(super) fn open(&mut self, room: Room) -> usize {
-        let key = room.key().clone();
-        let place = self.rooms.insert(RoomCell::new(key.clone(), room, self.now));
-        self.keys.insert(key, RoomSlot::Active(place));
-        place
-    }
-
-    /// Lets the room of a seat decide, and performs its effects.
+    /// Lets a room decide, and performs what it decided. None where it failed, and nothing has happened.
     pub(super) fn in_room<T>(
         &mut self,
         seat: Seat,
         decide: impl FnOnce(&mut Room, Timestamp, &mut Vec<Effect>) -> T,
-    ) -> T {
-        let mut effects = std::mem::take(&mut self.effects);
-        let result = decide(&mut self.rooms[seat.room].room, self.now, &mut effects);
-        self.perform(seat.room, &mut effects);
-        self.effects = effects;
-        result
+    ) -> Option<T> {
+        self.enter_room(seat.room, |cell, now, effects| cell.attempt(|room| decide(room, now, effects)))
     }
 
-    /// Lets time pass in a room.
-    pub(super) fn tick_room(&mut self, place: usize) {
-        self.in_room(Seat { room: place, participant: Participant(0) }, |room, now, effects| room.tick(now, effects));
+    /// The same for decisions that change nothing before they are made, as on the note path: without a snapshot.
+    pub(super) fn in_room_at_once<T>(
+        &mut self,
+        seat: Seat,
+        decide: impl FnOnce(&mut Room, Timestamp, &mut Vec<Effect>) -> T,
+    ) -> Option<T> {
+        self.enter_room(seat.room, |cell, now, effects| decide(&mut cell.room, now, effects))
+    }
+
+    pub(super) fn enter_room<T>(
+        &mut self,
+        room: ActorId,
+        decide: impl FnOnce(&mut RoomCell, Timestamp, &mut Vec<Effect>) -> T,
+    ) -> Option<T> {
+        let now = self.now;
+        let mut effects = std::mem::take(&mut self.effects);
+        let result = handling::call::<RoomActor, _>(self, room, |actor, cx| {
+            let cell = actor.cell_mut()?;
+            let result = decide(cell, now, &mut effects);
+            cx.world.perform(room, cell, &mut effects);
+            Some(result)
+        });
+        effects.clear();
+        self.effects = effects;
+        match result {
+            Ok(result) => result,
+            Err(error) => {
+                if error == handling::CallError::Died {
+                    self.figures.panics.add(1);
+                }
+                None
+            }
+        }
+    }
+
+    /// The room that a connection is in, where it is there to be asked.
+    pub(super) fn room_of(&self, seat: Seat) -> Option<&RoomCell> {
+        self.rooms.get(seat.room)?.cell()
+    }
+
+    /// What a client is told whose request its room failed at.
+    pub(super) fn room_failed() -> Rejection {
+        let message = "the room failed at this, and nothing of it was done: try again; if it happens again, report it";
+        Rejection::new(ErrorCode::Server, message)
     }
 
     /// Takes a connection out of the room it is in, if any.
     pub(super) fn leave_room(&mut self, key: usize, reason: Reason) {
         let Some(seat) = self.peers.get_mut(key).and_then(|peer| peer.seat.take()) else { return };
-        self.rooms[seat.room].remove(seat.participant);
-        let departed = self.in_room(seat, |room, now, effects| room.leave(seat.participant, reason, now, effects));
-        let peer = &mut self.peers[key];
-        if let Some(departed) = departed {
+        let leave = |cell: &mut RoomCell, now: Timestamp, effects: &mut Vec<Effect>| {
+            cell.remove(seat.participant);
+            cell.attempt(|room| room.leave(seat.participant, reason, now, effects))
+        };
+        let mut departed = None;
+        for _ in 0..LEAVE_TRIES {
+            departed = self.enter_room(seat.room, leave);
+            if departed.is_some() {
+                break;
+            }
+        }
+        if departed.is_none() && self.rooms.get(seat.room).is_some() {
+            life::fail::<RoomActor>(self, seat.room, "it failed at letting a member go".into());
+        }
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if let Some(departed) = departed.flatten() {
             peer.state.quota = departed.quota;
         }
         peer.state.last_active = self.now;
@@ -74,51 +136,51 @@ impl Stage {
     }
 
     /// Performs a room's effects, in order. Leaves the vector empty, with its allocation.
-    pub(super) fn perform(&mut self, place: usize, effects: &mut Vec<Effect>) {
+    pub(super) fn perform(&mut self, id: ActorId, cell: &mut RoomCell, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
-            self.perform_one(place, effect);
+            self.perform_one(id, cell, effect);
         }
     }
 
-    fn perform_one(&mut self, place: usize, effect: Effect) {
+    fn perform_one(&mut self, id: ActorId, cell: &mut RoomCell, effect: Effect) {
         match effect {
             Effect::Relay { from, midi } => {
                 self.figures.midi_relayed.add(1);
-                self.fan_out(place, Some(from), Message::MidiMessage(midi));
+                self.fan_out(id, cell, Some(from), Message::MidiMessage(midi));
             }
-            Effect::Broadcast { except, message } => self.fan_out(place, except, message),
+            Effect::Broadcast { except, message } => self.fan_out(id, cell, except, message),
             Effect::Send { to, request_id, message } => {
-                if let Some(key) = self.rooms[place].member(to) {
+                if let Some(key) = cell.member(to) {
                     self.answer(key, request_id, message);
                 }
             }
             Effect::Ping { to } => {
-                if let Some(key) = self.rooms[place].member(to) {
+                if let Some(key) = cell.member(to) {
                     self.ping(key);
                 }
             }
             Effect::Close { participant, connection, code } => {
-                self.rooms[place].remove(participant);
-                if let Some(&key) = self.ids.get(&connection) {
+                cell.remove(participant);
+                if let Some(key) = self.socket_of(connection) {
                     self.peers[key].seat = None;
                     self.close(key, code);
                 }
             }
-            Effect::Commit { change, then, request } => self.commit(place, change, then, request),
-            Effect::Listed => self.rooms[place].is_unlisted = true,
-            Effect::Retire => self.retire(place),
+            Effect::Commit { change, then, request } => self.commit(id, cell, change, then, request),
+            Effect::Listed => cell.is_unlisted = true,
+            // It goes with one of the next beats, where nobody comes meanwhile.
+            Effect::Retire => cell.is_retiring = cell.members.is_empty(),
         }
     }
 
     /// Queues one message for all members but one. It is encoded and framed once a format, and shared.
-    fn fan_out(&mut self, place: usize, except: Option<Participant>, message: Message) {
+    fn fan_out(&mut self, id: ActorId, cell: &mut RoomCell, except: Option<Participant>, message: Message) {
         let class = Self::class_of(&message);
         let message = ClientMessage::event(message);
         let (mut protobuf, mut json) = (None, None);
         let mut deliveries = 0;
         let now = self.now;
         let bounds = self.settings.outbox;
-        let cell = &mut self.rooms[place];
         for &(participant, key) in &cell.members {
             if Some(participant) == except {
                 continue;
@@ -140,61 +202,55 @@ impl Stage {
         }
         if !cell.is_gathering {
             cell.is_gathering = true;
-            self.gather.add(place, cell.spoke_at, now);
+            self.gather.add(id.slot as usize, cell.spoke_at, now);
         }
         cell.spoke_at = now;
         self.figures.deliveries.add(deliveries);
     }
 
     /// Sends a change to the store; what follows waits for it.
-    pub(super) fn commit(
+    fn commit(
         &mut self,
-        place: usize,
+        id: ActorId,
+        cell: &mut RoomCell,
         change: RoomChange,
         then: Vec<Effect>,
         request: Option<(Participant, Option<u32>)>,
     ) {
         let request = request.and_then(|(participant, request_id)| {
-            let key = self.rooms[place].member(participant)?;
+            let key = cell.member(participant)?;
             Some((participant, self.reply_to(key, request_id)))
         });
-        // Unique over all rooms: an answer may come for a room that has retired and come back.
-        self.next_commit += 1;
-        let commit = self.next_commit;
-        let now = self.now;
-        let cell = &mut self.rooms[place];
-        cell.commits.insert(commit, Commit { then, since: now, request });
-        let room = cell.key.clone();
-        let request = Request::Commit { room: room.clone(), commit, shard: self.number, change: Box::new(change) };
-        if self.back_office.try_send(request).is_err() {
-            self.figures.back_office_full.add(1);
-            self.committed(&room, commit, Err(StoreError::Busy));
-        }
+        cell.last_commit += 1;
+        let commit = cell.last_commit;
+        cell.commits.insert(commit, Commit { then, request });
+        let message = LibraryMessage::Commit(Box::new(change));
+        let timeout = self.settings.commit_timeout;
+        sending::ask_as::<Library, RoomActor>(self, id, &(), message, timeout, move |answer| RoomMessage::Committed {
+            commit,
+            result: library::kept(answer),
+        });
     }
 
     /// The store has answered: perform what waited, or tell who asked that it failed.
-    pub(super) fn committed(&mut self, room: &RoomKey, commit: u64, result: Result<(), StoreError>) {
-        if commit == MAKING {
-            return self.made(room, result);
-        }
-        let Some(place) = self.active(room) else { return };
-        let Some(Commit { then, request, .. }) = self.rooms[place].commits.remove(&commit) else { return };
+    pub(super) fn committed(&mut self, id: ActorId, cell: &mut RoomCell, commit: u64, result: Result<(), StoreError>) {
+        let Some(Commit { then, request }) = cell.commits.remove(&commit) else { return };
         match result {
             Ok(()) => {
                 for effect in then {
                     match (effect, &request) {
                         // Who asked may have moved on meanwhile, and is answered where it is.
                         (Effect::Send { to, request_id, message }, Some((participant, reply)))
-                            if to == *participant && self.rooms[place].member(to).is_none() =>
+                            if to == *participant && cell.member(to).is_none() =>
                         {
                             self.reply(reply.clone(), ClientMessage::answer(request_id, message));
                         }
-                        (effect, _) => self.perform_one(place, effect),
+                        (effect, _) => self.perform_one(id, cell, effect),
                     }
                 }
             }
             Err(error) => {
-                tracing::warn!(%room, %error, "a change was not saved");
+                tracing::warn!(room = %cell.key, %error, "a change was not saved");
                 if let Some((_, reply)) = request {
                     let rejection = Self::store_unavailable();
                     self.reply(reply.clone(), ClientMessage::rejection(reply.request_id, rejection));
@@ -207,43 +263,6 @@ impl Stage {
     pub(super) fn store_unavailable() -> Rejection {
         let message = "saved rooms are out of reach just now; playing goes on: try again later";
         Rejection::new(ErrorCode::StoreUnavailable, message).with("retry_after_ms", 5000)
-    }
-
-    /// Drops a room that is empty beyond its grace time, unless somebody came, may come, or waits for one of its commits.
-    pub(super) fn retire(&mut self, place: usize) {
-        let cell = &mut self.rooms[place];
-        cell.is_retiring = cell.members.is_empty();
-        // While it waited for a commit somebody may have been given a seat, and be on the way.
-        let is_awaited = cell.held_until > self.now || cell.commits.values().any(Commit::is_awaited);
-        if !cell.is_retiring || is_awaited {
-            return;
-        }
-        let cell = self.rooms.remove(place);
-        self.keys.remove(&cell.key);
-        if self.back_office.try_send(Request::Unlist { room: cell.key }).is_err() {
-            // The entry expires by itself.
-            self.figures.back_office_full.add(1);
-        }
-    }
-
-    /// Answers a question about a room of this shard.
-    pub(super) fn tell_room_info(&mut self, room: RoomKey, reply: ReplyTo) {
-        match self.keys.get_mut(&room) {
-            Some(RoomSlot::Active(place)) => {
-                let info = self.rooms[*place].room.info();
-                let message = ClientMessage::answer(reply.request_id, Message::RoomInfo(info));
-                self.reply(reply, message);
-            }
-            Some(RoomSlot::Waking(waking)) if waking.questions.len() < crate::server::room_cell::MAX_WAITING => {
-                waking.questions.push(reply);
-            }
-            Some(RoomSlot::Waking(_)) => {
-                let rejection = self.back_office_busy();
-                let message = ClientMessage::rejection(reply.request_id, rejection);
-                self.reply(reply, message);
-            }
-            None => self.wake_for_question(room, reply),
-        }
     }
 
     /// Frames of one class go to a room's members; see [`Class`].

@@ -1,11 +1,14 @@
 //! The server as a whole: started, run until it is told to stop, and stopped, in an order that has reasons.
 //!
-//! Start: what the system must allow, the data folder and its lock (before anything is read from it), the stores, the shards,
-//! the back office that serves both, and the front desk last: nobody is let in before there is somebody to play with.
+//! Start: what the system must allow, the data folder and its lock (before anything is read from it), the stores, the back
+//! office's host and the shards, and the front desk last: nobody is let in before there is somebody to play with.
 //!
-//! Stop: the front desk stops accepting; the shards tell everyone when to come back, and end when all have gone or the
-//! grace time is over; then the back office, which has nobody left to serve; then the stores, when all that was to be
-//! kept is kept; the data folder's lock last.
+//! Stop: the front desk stops accepting; then the actors end in the order in which they depend on each other, each stage
+//! with its deadline: connections (everyone is told when to come back), rooms (which wait for their commits), users, the
+//! stores' clients; then their hosts; then the stores, when all that was to be kept is kept; the data folder's lock last.
+//!
+//! A host whose supervision gives up ends the server in the same order, and [`run`] with an error: it is for a supervisor
+//! outside to start it again.
 
 use std::{
     io,
@@ -23,21 +26,26 @@ use crate::{
     actor::{
         cores::{self, CorePlan},
         mesh::{Capacity, Mesh},
+        parcel::{Post, Registry},
+        remote::Remote,
         shard::{self, ShardThread},
+        shutdown::{Shutdown, ShutdownStage},
         startup,
+        system::System,
+        tokio_host,
     },
     http::{
         auth::{KeyError, SigningKey, Tokens},
         desk::{FrontDesk, FrontDeskHandle, StartError},
     },
     server::{
-        back_office::{self, Means},
+        chance::Chance,
         clock::Clock,
         figures::Figures,
         handle::{StageHandle, StoreWatch},
-        passwords::Passwords,
         settings::ServerSettings,
         stage::{Stage, StageParts},
+        tree,
     },
     store::{
         DOCUMENTS_FILE, DataDir, Documents, EmbeddedDocuments, EmbeddedState, State, StoreError, data_dir::DataDirError,
@@ -50,6 +58,10 @@ const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 const GUEST_ROOM_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What a shard may take beyond the grace time before it counts as stuck.
 const STUCK_SHARD: Duration = Duration::from_secs(1);
+/// What the actors of a stage without waiting of its own may take to end.
+const STAGE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a connection that was being handed over when the others ended may take to arrive.
+const LATE_ARRIVALS: Duration = Duration::from_millis(100);
 /// What the front desk may take to finish its answers.
 const DESK_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -79,6 +91,14 @@ pub enum RunError {
     /// The front desk cannot listen.
     #[error(transparent)]
     FrontDesk(#[from] StartError),
+    /// A host's supervision has given up.
+    #[error("{host} gave up after failures that restarting did not mend: {reason}; see the log")]
+    GaveUp {
+        /// Which.
+        host: String,
+        /// Why.
+        reason: String,
+    },
     /// The async runtime or its signals.
     #[error("the system refuses threads or signal handlers: {0}")]
     System(#[from] io::Error),
@@ -90,7 +110,8 @@ pub struct Server {
     handle: Arc<StageHandle>,
     shards: Vec<ShardThread>,
     front_desk: FrontDeskHandle,
-    back_office: tokio::task::JoinHandle<()>,
+    back_office: std::thread::JoinHandle<()>,
+    gave_up: flume::Receiver<RunError>,
     documents: Arc<dyn Documents>,
     grace_time: Duration,
     /// Its lock is given up last.
@@ -107,10 +128,18 @@ pub fn run(settings: impl Into<ServerSettings>) -> Result<(), RunError> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
     };
     println!("listening on http://{}", server.local_addr());
-    let name = server.runtime.block_on(first_of(&mut terminate, &mut interrupt));
-    tracing::info!(signal = name, "stopping");
+    let gave_up = server.gave_up.clone();
+    let ended = server.runtime.block_on(async {
+        tokio::select! {
+            name = first_of(&mut terminate, &mut interrupt) => {
+                tracing::info!(signal = name, "stopping");
+                Ok(())
+            }
+            Ok(error) = gave_up.recv_async() => Err(error),
+        }
+    });
     server.stop();
-    Ok(())
+    ended
 }
 
 async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
@@ -142,44 +171,64 @@ impl Server {
         };
 
         let count = plan.shards.len();
-        let (mesh, inboxes) = Mesh::new(count, Capacity::default());
+        let mut registry = Registry::new();
+        let office = tree::place(&mut registry, count);
+        let (mesh, mut inboxes) = Mesh::new(count + 1, Capacity::default());
+        let post = Post { mesh, registry: Arc::new(registry) };
         let figures: Vec<_> = (0..count).map(|_| Arc::new(Figures::default())).collect();
-        let (desk, requests) = back_office::channel();
         let stage_settings = Arc::new(settings.stage);
         let grace_time = stage_settings.grace_time;
+        let (give_up, gave_up) = flume::unbounded();
+
+        let office_inbox = inboxes.pop().expect("the office's inbox was made with the shards'");
+        let back_office = {
+            let (post, actors, give_up) = (post.clone(), clock.actors().clone(), give_up.clone());
+            let (documents, state) = (documents.clone(), state.clone());
+            let seed = Chance::from_system().draw();
+            tokio_host::spawn("back-office", Some(plan.front_desk), office_inbox, move || {
+                let mut world = System::new(office, post, actors, seed);
+                tree::start_office(&mut world, documents, state, give_up);
+                world
+            })?
+        };
         let mut shards = Vec::new();
         for (number, inbox) in inboxes.into_iter().enumerate() {
             let parts = StageParts {
                 number,
-                mesh: mesh.clone(),
-                back_office: desk.clone(),
-                clock,
+                shards: count,
+                post: post.clone(),
+                clock: clock.clone(),
                 settings: stage_settings.clone(),
                 figures: figures[number].clone(),
+                give_up: give_up.clone(),
             };
             let thread = shard::spawn(number, plan.shards[number], inbox, move || Stage::new(parts))
                 .map_err(|error| RunError::Shard { shard: number, reason: error.to_string() })?;
             shards.push(thread);
         }
-        drop(desk);
 
-        let means = Means {
-            mesh: mesh.clone(),
-            state: state.clone(),
-            documents: documents.clone(),
-            passwords: Passwords::default(),
-        };
-        let back_office = runtime.spawn(back_office::serve(requests, means));
         let stores = Arc::<StoreWatch>::default();
         runtime.spawn(stores.clone().watch(state, documents.clone()));
-        runtime.spawn(forget_guest_rooms(documents.clone(), clock));
+        runtime.spawn(forget_guest_rooms(documents.clone(), clock.clone()));
 
-        let handle = Arc::new(StageHandle { mesh, figures, clock, draining: AtomicBool::new(false), stores });
-        let tell_time = Arc::new(move || clock.now());
+        let remote = Remote::new(post, clock.actors().clone());
+        let tell_time = clock.clone();
+        let handle = Arc::new(StageHandle { remote, figures, clock, draining: AtomicBool::new(false), stores });
+        let tell_time = Arc::new(move || tell_time.now());
         let front_desk =
             FrontDesk::start(runtime.handle(), settings.front_desk, Tokens::new(key), handle.clone(), tell_time)?;
         tracing::info!(shards = count, cores = ?plan.shards, front_desk_core = plan.front_desk, open_files, "started");
-        Ok(Self { runtime, handle, shards, front_desk, back_office, documents, grace_time, _data_dir: data_dir })
+        Ok(Self {
+            runtime,
+            handle,
+            shards,
+            front_desk,
+            back_office,
+            gave_up,
+            documents,
+            grace_time,
+            _data_dir: data_dir,
+        })
     }
 
     /// Where it takes connections.
@@ -197,17 +246,31 @@ impl Server {
         &self.handle
     }
 
-    /// Stops in order. Blocks for the grace time at most, and a moment.
+    /// Stops in order. Blocks for the stages' deadlines at most.
     pub fn stop(self) {
-        let Self { runtime, handle, shards, front_desk, back_office, documents, grace_time, _data_dir } = self;
+        let Self { runtime, handle, shards, front_desk, back_office, documents, grace_time, .. } = self;
         front_desk.stop_accepting();
-        if runtime.block_on(async { tokio::time::timeout(grace_time, handle.drain()).await }).is_err() {
-            tracing::error!("a shard takes no messages; it is not told to stop");
-        }
-        join_shards(shards, grace_time + STUCK_SHARD);
+        let office = shards.len();
+        runtime.block_on(async {
+            if tokio::time::timeout(grace_time, handle.drain()).await.is_err() {
+                tracing::error!("a shard takes no messages; it is not told to stop");
+            }
+            shutdown(grace_time).run(&handle.remote).await;
+            let end = async {
+                for shard in 0..office {
+                    let _ = handle.remote.on::<Stage, _>(shard, Stage::end).await;
+                }
+                let _ = handle.remote.on::<System, _>(office, System::end).await;
+            };
+            if tokio::time::timeout(STUCK_SHARD, end).await.is_err() {
+                tracing::error!("a host does not take the message to end");
+            }
+        });
+        join_shards(shards, STUCK_SHARD);
         runtime.block_on(async {
             front_desk.shutdown(DESK_DEADLINE).await;
-            if tokio::time::timeout(grace_time, back_office).await.is_err() {
+            let joined = tokio::task::spawn_blocking(move || back_office.join());
+            if tokio::time::timeout(STUCK_SHARD, joined).await.is_err() {
                 tracing::warn!("shutdown abandons what the back office had left");
             }
             if let Err(error) = documents.close().await {
@@ -217,6 +280,19 @@ impl Server {
         runtime.shutdown_timeout(Duration::from_secs(1));
         tracing::info!("stopped");
     }
+}
+
+/// The stages in which the actors end.
+fn shutdown(grace_time: Duration) -> Shutdown {
+    let stage = |name, kinds: &[&'static str], deadline| ShutdownStage { name, kinds: kinds.to_vec(), deadline };
+    Shutdown::new(vec![
+        stage("connections", &["connection"], grace_time),
+        // One that was on its way from one shard to another belonged to neither.
+        stage("late connections", &["connection"], LATE_ARRIVALS),
+        stage("rooms", &["room"], grace_time),
+        stage("users", &["user"], STAGE_DEADLINE),
+        stage("stores", &["library", "directory", "password_desk", "director"], grace_time),
+    ])
 }
 
 /// Waits for the shards' ends, but not for ever: a shard that is stuck must not keep what the others have saved from closing.

@@ -46,6 +46,8 @@ pub struct StageSettings {
     pub heartbeat_interval: Duration,
     /// How long a join may take before it is given up.
     pub join_timeout: Duration,
+    /// How long a change may take to be kept; past it who asked is told that it may not be.
+    pub commit_timeout: Duration,
     /// How long a hand-off waits for a place at the other shard.
     pub hand_off_timeout: Duration,
     /// How long a closed connection may take to say good-bye.
@@ -69,6 +71,8 @@ impl Default for StageSettings {
             roomless_idle_timeout: Duration::from_secs(60),
             heartbeat_interval: Duration::from_secs(20),
             join_timeout: Duration::from_secs(10),
+            // The store itself gives up earlier.
+            commit_timeout: Duration::from_secs(30),
             hand_off_timeout: Duration::from_secs(1),
             close_timeout: Duration::from_secs(1),
             grace_time: Duration::from_secs(5),

@@ -1,13 +1,13 @@
-//! One shard's worker: its tables, and the turn that serves them.
+//! One shard's world: the tables of its actors and sockets, and the turn that serves them.
 //!
 //! What it does is spread over the modules beside this one, each an `impl Stage` about one noun. Rules they share:
 //! - a handler may close a connection, but only `Stage::remove` takes it from the table, and never while its input is
 //!   being handled;
-//! - a message to the own shard goes through the local queue, so that no handler runs inside another;
+//! - a connection calls straight through to its room; everything else between actors is a message;
 //! - effects are performed in order, after the decision that made them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     os::fd::{AsRawFd as _, RawFd},
     sync::Arc,
     time::Duration,
@@ -17,27 +17,30 @@ use slab::Slab;
 
 use crate::{
     actor::{
-        mesh::Mesh,
+        core::{self, Core},
+        director::Director,
+        parcel::{Parcel, Post},
         shard::HEARTBEAT,
+        table::Table,
         worker::{Work, Worker},
+        world::{Hosts, World},
     },
     domain::room::Effect,
+    http::stage::Admission,
     net::readiness::{ReadinessSet, Ready},
-    protocol::{
-        ids::{ConnectionId, RoomKey, UserId},
-        time::Timestamp,
-    },
+    protocol::{ids::ConnectionId, time::Timestamp},
     server::{
-        back_office::BackOffice,
         chance::Chance,
         clock::{self, Clock},
+        connection_actor::Connection,
         figures::Figures,
         forwarding::Forwarding,
         gather::Gather,
-        message::ShardMessage,
-        peer::{Goal, Joining, Peer},
-        room_cell::{MAKING, RoomCell, RoomSlot},
+        peer::{Goal, Joining, Moving, Peer},
+        room_actor::RoomActor,
+        run::RunError,
         settings::StageSettings,
+        tree,
         user::User,
     },
 };
@@ -46,49 +49,45 @@ use crate::{
 const READ_BUFFER: usize = 64 * 1024;
 /// Sockets that one poll reports at most.
 const READY_BATCH: usize = 1024;
-/// Local messages handled in one turn.
-const LOCAL_BATCH: usize = 512;
 
 /// What a stage is made from.
 pub struct StageParts {
     /// Its number.
     pub number: usize,
-    /// Every shard's address.
-    pub mesh: Mesh<ShardMessage>,
-    /// The tokio side.
-    pub back_office: BackOffice,
+    /// How many shards there are; they are the first hosts of the post.
+    pub shards: usize,
+    /// How the hosts reach each other.
+    pub post: Post,
     /// The server's clock.
     pub clock: Clock,
     /// What binds it.
     pub settings: Arc<StageSettings>,
     /// Where it counts.
     pub figures: Arc<Figures>,
+    /// Told where its supervision gives up.
+    pub give_up: flume::Sender<RunError>,
 }
 
 /// Everything that lives on one shard.
 pub struct Stage {
     pub(super) number: usize,
-    pub(super) mesh: Mesh<ShardMessage>,
-    pub(super) back_office: BackOffice,
+    pub(super) shards: usize,
+    pub(super) core: Core<Self>,
+    pub(super) rooms: Table<RoomActor>,
+    pub(super) users: Table<User>,
+    pub(super) connections: Table<Connection>,
+    directors: Table<Director<Self>>,
     pub(super) clock: Clock,
     pub(super) settings: Arc<StageSettings>,
     pub(super) figures: Arc<Figures>,
     pub(super) chance: Chance,
 
     pub(super) readiness: ReadinessSet,
+    /// The sockets, and all there is of their connections.
     pub(super) peers: Slab<Peer>,
-    /// The connections of this shard, by id.
+    /// Where the sockets are, by their connections' ids.
     pub(super) ids: HashMap<ConnectionId, usize>,
     pub(super) forwarding: Forwarding,
-    /// The active rooms; a connection's seat names its room by the place here.
-    pub(super) rooms: Slab<RoomCell>,
-    pub(super) keys: HashMap<RoomKey, RoomSlot>,
-    pub(super) users: HashMap<UserId, User>,
-
-    /// Messages to this shard itself.
-    pub(super) local: VecDeque<ShardMessage>,
-    /// Messages that other shards' inboxes had no room for, by shard, in order.
-    pub(super) backlog: Vec<VecDeque<ShardMessage>>,
     /// Connections with a seat whose hand-off waits for a place.
     pub(super) awaiting_slot: Vec<ConnectionId>,
     /// Connections with something to read, and those with something to write.
@@ -107,9 +106,10 @@ pub struct Stage {
     pub(super) beats: usize,
     pub(super) next_ticket: u64,
     pub(super) next_message: u64,
-    pub(super) next_commit: u64,
-    /// Since when the server shuts down.
-    pub(super) draining: Option<Timestamp>,
+    /// The server shuts down.
+    pub(super) is_draining: bool,
+    /// Everything has been put in order: the shard ends.
+    pub(super) is_over: bool,
 }
 
 impl Stage {
@@ -119,25 +119,25 @@ impl Stage {
     /// Where the system gives no epoll instance.
     pub fn new(parts: StageParts) -> Self {
         let now = parts.clock.now();
-        let shards = parts.mesh.len();
-        Self {
+        let mut chance = Chance::from_system();
+        let core = Core::new(parts.number, parts.post, parts.clock.actors().clone(), chance.draw());
+        let mut stage = Self {
             number: parts.number,
-            back_office: parts.back_office,
+            shards: parts.shards,
+            core,
+            rooms: Table::default(),
+            users: Table::default(),
+            connections: Table::default(),
+            directors: Table::default(),
             clock: parts.clock,
             gather: Gather::new(parts.settings.gather_max, now),
             settings: parts.settings,
             figures: parts.figures,
-            mesh: parts.mesh,
-            chance: Chance::from_system(),
+            chance,
             readiness: ReadinessSet::new(READY_BATCH).expect("the system gives an epoll instance"),
             peers: Slab::new(),
             ids: HashMap::new(),
             forwarding: Forwarding::default(),
-            rooms: Slab::new(),
-            keys: HashMap::new(),
-            users: HashMap::new(),
-            local: VecDeque::new(),
-            backlog: (0..shards).map(|_| VecDeque::new()).collect(),
             awaiting_slot: Vec::new(),
             to_read: Vec::new(),
             dirty: Vec::new(),
@@ -150,9 +150,20 @@ impl Stage {
             beats: 0,
             next_ticket: 0,
             next_message: 0,
-            next_commit: MAKING,
-            draining: None,
-        }
+            is_draining: false,
+            is_over: false,
+        };
+        tree::start_shard(&mut stage, parts.give_up);
+        stage
+    }
+
+    /// Registers the kinds of actors that live on a shard.
+    pub(super) fn register(&mut self) {
+        let settings = tree::ShardKinds::of(&self.settings);
+        self.core.register(&mut self.connections, settings.connection);
+        self.core.register(&mut self.rooms, settings.room);
+        self.core.register(&mut self.users, settings.user);
+        self.core.register(&mut self.directors, settings.director);
     }
 
     /// Takes in which sockets are ready.
@@ -218,6 +229,11 @@ impl Stage {
         }
     }
 
+    /// Where a connection's socket is in the table.
+    pub(super) fn socket_of(&self, connection: ConnectionId) -> Option<usize> {
+        self.ids.get(&connection).copied()
+    }
+
     /// Puts a connection in the list of those with something to read.
     pub(super) fn queue_read(&mut self, key: usize) {
         if let Some(peer) = self.peers.get_mut(key)
@@ -239,49 +255,88 @@ impl Stage {
     }
 }
 
-impl Worker for Stage {
-    type Message = ShardMessage;
+impl World for Stage {
+    fn core(&mut self) -> &mut Core<Self> {
+        &mut self.core
+    }
+}
 
-    fn handle(&mut self, message: ShardMessage) {
+impl Hosts<RoomActor> for Stage {
+    fn table(&mut self) -> &mut Table<RoomActor> {
+        &mut self.rooms
+    }
+}
+
+impl Hosts<User> for Stage {
+    fn table(&mut self) -> &mut Table<User> {
+        &mut self.users
+    }
+}
+
+impl Hosts<Connection> for Stage {
+    fn table(&mut self) -> &mut Table<Connection> {
+        &mut self.connections
+    }
+}
+
+impl Hosts<Director<Self>> for Stage {
+    fn table(&mut self) -> &mut Table<Director<Self>> {
+        &mut self.directors
+    }
+}
+
+impl Worker for Stage {
+    type Message = Parcel;
+
+    fn handle(&mut self, parcel: Parcel) {
         self.now = self.clock.now();
-        self.handle_message(message);
+        match parcel {
+            Parcel::Handed(handed) => match handed.downcast::<Admission>() {
+                Ok(admission) => self.admit(*admission),
+                Err(handed) => match handed.downcast::<Moving>() {
+                    Ok(moving) => self.adopt(*moving),
+                    Err(_) => tracing::error!(shard = self.number, "something unknown was handed over; it is dropped"),
+                },
+            },
+            parcel => core::take(self, parcel),
+        }
     }
 
     fn turn(&mut self) -> Work {
         self.now = self.clock.now();
-        self.post_backlog();
         self.poll_sockets();
+        self.core.tell_time();
         self.read_sockets();
-        for _ in 0..LOCAL_BATCH {
-            let Some(message) = self.local.pop_front() else { break };
-            self.handle_message(message);
-        }
         self.retry_hand_offs();
         if self.now >= self.next_beat {
             self.next_beat = self.now + HEARTBEAT;
             self.beat();
         }
         self.close_too_slow();
+        // Last of those who send: what they have for other hosts goes with it.
+        core::turn(self);
+        self.now = self.clock.now();
         self.flush();
         let end = self.clock.now();
         if self.gather.wants_sample(end) {
             self.gather.sample(clock::thread_cpu_time(), end);
         }
-        if self.to_read.is_empty() && self.local.is_empty() {
-            let beat = self.next_beat.since(end);
-            let rest = self.gather.time_left(end).map_or(beat, |left| left.min(beat));
-            // Below the timers' resolution another turn is the better wait.
-            if rest > Duration::from_micros(200) { Work::Rest(rest) } else { Work::More }
-        } else {
-            Work::More
+        if !self.to_read.is_empty() || !self.too_slow.is_empty() {
+            return Work::More;
         }
+        let beat = self.next_beat.since(end);
+        let gathered = self.gather.time_left(end).unwrap_or(beat);
+        let actors = self.core.time_left().unwrap_or(beat);
+        let rest = beat.min(gathered).min(actors);
+        // Below the timers' resolution another turn is the better wait.
+        if rest > Duration::from_micros(200) { Work::Rest(rest) } else { Work::More }
     }
 
     fn panicked(&mut self, cause: &str) {
         self.figures.panics.add(1);
         self.restore_buffers();
         self.restore_lists();
-        tracing::error!(shard = self.number, cause, "a handler panicked; the shard goes on");
+        tracing::error!(shard = self.number, cause, "a turn panicked; the shard goes on");
     }
 
     fn readiness(&self) -> Option<RawFd> {
@@ -289,7 +344,7 @@ impl Worker for Stage {
     }
 
     fn is_finished(&self) -> bool {
-        self.is_drained()
+        self.is_over
     }
 }
 

@@ -7,9 +7,20 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
+    actor::{
+        actor::{Activation, Actor, Handled},
+        context::{Activating, Context},
+    },
     domain::identity::{Profile, Status},
-    protocol::{ids::ConnectionId, time::Timestamp},
-    server::message::Action,
+    protocol::{
+        ids::{ConnectionId, UserId},
+        time::Timestamp,
+        wire::ClientMessage,
+    },
+    server::{
+        message::{Action, UserMessage},
+        stage::Stage,
+    },
 };
 
 /// How long the end of a connection is remembered, against news of it that were overtaken.
@@ -96,11 +107,10 @@ impl User {
         }
     }
 
-    /// Forgets what is too old. True where nothing is left to remember.
-    pub fn sweep(&mut self, now: Timestamp) -> bool {
+    /// Forgets what is too old.
+    pub fn sweep(&mut self, now: Timestamp) {
         self.ended.retain(|_, at| now.since(*at) < TOMBSTONE);
         self.undelivered.retain(|(at, _, _)| now.since(*at) < UNDELIVERED);
-        self.connections.is_empty() && self.ended.is_empty()
     }
 
     /// The connection has not ended, as far as is known.
@@ -116,6 +126,72 @@ impl User {
     /// How many connections it has.
     pub fn connections(&self) -> usize {
         self.connections.len()
+    }
+}
+
+/// A virtual actor: it lives from the first news of a connection until none is left, and as long again as the ends of its
+/// connections are worth remembering; its kind's idle time is longer than that.
+impl Actor for User {
+    const KIND: &'static str = "user";
+
+    type World = Stage;
+    type Key = UserId;
+    type Message = UserMessage;
+    /// How many connections were closed.
+    type Reply = usize;
+    type Error = std::convert::Infallible;
+
+    fn activate(_: &mut Activating<'_, Self>) -> Activation<Self> {
+        Activation::Ready(Self::default())
+    }
+
+    fn handle(&mut self, message: UserMessage, cx: &mut Context<'_, Self>) -> Handled<Self::Error> {
+        let now = cx.world.clock.now();
+        self.sweep(now);
+        let deliveries = match message {
+            UserMessage::Located { connection, shard, epoch, from } => {
+                if let Some(from) = from {
+                    cx.world.acknowledge_move(from, connection, epoch);
+                }
+                self.locate(connection, shard, epoch)
+            }
+            UserMessage::Ended { connection } => {
+                self.end(connection, now);
+                Vec::new()
+            }
+            UserMessage::Undelivered { connection, tried, action } => {
+                if !self.knows(connection) && matches!(action, Action::Deliver(_)) {
+                    cx.world.figures.answers_lost.add(1);
+                }
+                self.undelivered(connection, tried, action, now).into_iter().collect()
+            }
+            UserMessage::Change { change, reply } => {
+                let mut due = self.each(&Action::Change(change));
+                if reply.request_id.is_some() {
+                    due.push(Delivery {
+                        shard: self.shard_of(reply.connection).unwrap_or(reply.shard),
+                        connection: reply.connection,
+                        action: Action::Deliver(Box::new(ClientMessage::ack(reply.request_id))),
+                    });
+                }
+                due
+            }
+            UserMessage::Close { code } => {
+                let due = self.each(&Action::Close(code));
+                cx.reply(due.len());
+                due
+            }
+        };
+        if let Some(user) = cx.key() {
+            for Delivery { shard, connection, action } in deliveries {
+                cx.world.send_action(shard, connection, user.clone(), action);
+            }
+        }
+        Ok(())
+    }
+
+    fn may_retire(&self) -> bool {
+        self.connections.is_empty()
     }
 }
 
@@ -189,7 +265,11 @@ mod tests {
         user.locate(ONE, 0, 0);
         assert_eq!(user.connections(), 0);
         assert_eq!(user.undelivered(ONE, 0, KICK, NOW), None);
-        assert!(!user.sweep(NOW));
-        assert!(user.sweep(NOW + TOMBSTONE));
+        user.sweep(NOW);
+        user.locate(ONE, 0, 0);
+        assert_eq!(user.connections(), 0);
+        user.sweep(NOW + TOMBSTONE);
+        user.locate(ONE, 0, 0);
+        assert_eq!(user.connections(), 1, "numbers are not used twice; this is to see that it was forgotten");
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         outbox::{Class, Pushed},
     },
     protocol::close::CloseCode,
-    server::stage::Stage,
+    server::{room_actor::RoomActor, stage::Stage},
 };
 
 impl Stage {
@@ -50,7 +50,7 @@ impl Stage {
             self.dirty = dirty;
         }
         while let Some(room) = self.gather.next_due(self.now) {
-            let Some(cell) = self.rooms.get_mut(room) else { continue };
+            let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) else { continue };
             cell.is_gathering = false;
             let members = std::mem::take(&mut cell.members);
             for &(_, key) in &members {
@@ -59,7 +59,9 @@ impl Stage {
                 }
             }
             // Nothing that a flush does takes members away: broken connections are taken out in the next turn.
-            self.rooms[room].members = members;
+            if let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) {
+                cell.members = members;
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub trait Documents: Send + Sync {
     /// It takes its place when this is called, not when the future is awaited: changes that one caller makes one
     /// after the other happen in that order. A line of a room that is not saved is dropped, for there is nothing
     /// that it could come back with.
-    fn save(&self, change: RoomChange) -> StoreFuture<'_, ()>;
+    fn save(&self, change: RoomChange) -> StoreFuture<'static, ()>;
 
     /// Saved rooms in order of their keys, from the one after `after` on; at most `limit` and [`MAX_ROOMS_A_CALL`].
     fn list_rooms<'a>(&'a self, after: Option<&'a RoomKey>, limit: usize) -> StoreFuture<'a, RoomsPage>;

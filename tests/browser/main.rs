@@ -1,7 +1,8 @@
-//! The page in real browsers against the real server: what one plays the others see and hear.
+//! The pages in real browsers against the real server: what one plays the others see and hear, and what operators see.
 
 #![cfg(feature = "server")]
 
+mod actors;
 mod hall;
 mod player;
 mod process;

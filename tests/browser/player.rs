@@ -38,14 +38,7 @@ impl Player {
 
     /// As [`Player::arrive`], on a screen of choice.
     pub async fn arrive_on(hall: &Hall, screen: Screen, url: &str, name: &str, colour: &str) -> Self {
-        let profile = tempfile::tempdir().unwrap();
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities(hall, screen, &profile).as_object().unwrap().clone())
-            .connect(&hall.driver_url)
-            .await
-            .expect("chromedriver opens a browser");
-        let player = Self { client, _profile: profile };
-        player.client.goto(url).await.unwrap();
+        let player = Self::browse(hall, screen, url).await;
         player.until("the card", "document.querySelector('#profile[open] [name=name]').value !== ''").await;
         let field = player.find("#profile [name=name]").await;
         field.clear().await.unwrap();
@@ -56,13 +49,25 @@ impl Player {
         player
     }
 
-    /// Waits until a condition holds in the page. In it `state` is `window.pianorhythm.state()`.
+    /// Opens any page, and does nothing there.
+    pub async fn browse(hall: &Hall, screen: Screen, url: &str) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities(hall, screen, &profile).as_object().unwrap().clone())
+            .connect(&hall.driver_url)
+            .await
+            .expect("chromedriver opens a browser");
+        client.goto(url).await.unwrap();
+        Self { client, _profile: profile }
+    }
+
+    /// Waits until a condition holds in the page. In it `state` is `window.pianorhythm.state()`, on pages that have it.
     pub async fn until(&self, what: &str, condition: &str) {
         let script = format!(
             "const done = arguments[0], end = performance.now() + {PATIENCE_MS};
             (function look() {{
               let holds = false, state = null, error = '';
-              try {{ state = window.pianorhythm.state(); holds = Boolean({condition}); }} catch (e) {{ error = String(e); }}
+              try {{ state = window.pianorhythm?.state(); holds = Boolean({condition}); }} catch (e) {{ error = String(e); }}
               if (holds) done(null);
               else if (performance.now() > end) done({{ error, state }});
               else setTimeout(look, 10);

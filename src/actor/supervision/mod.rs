@@ -13,6 +13,12 @@
 //!   second instance of a child is ever asked for before the first one's end was reported.
 //! - It calls [`Supervisor::tick`] when [`Supervisor::next_deadline`] has come.
 //!
+//! # A supervisor as a child
+//!
+//! Its [`Effect::Ready`] is reported to the outer one as started, its [`Effect::Finished`] as the end it carries. It is best
+//! stopped without a limit, because its children have theirs; its start limit has to last for all of them. Killing it
+//! means killing whatever it has started.
+//!
 //! # Where this differs from OTP
 //!
 //! Starting and stopping are not waited for: between an effect and its report other reports come in. What OTP would find

@@ -281,6 +281,21 @@ impl Topic for News {
     type Event = String;
 }
 
+/// What happened, in order, for actors to write down.
+#[derive(Clone, Debug, Default)]
+pub struct Diary(Rc<RefCell<Vec<String>>>);
+
+impl Diary {
+    pub fn note(&self, what: impl Into<String>) {
+        self.0.borrow_mut().push(what.into());
+    }
+
+    /// What was written since this was last asked.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.borrow_mut())
+    }
+}
+
 /// Some hosts on one thread.
 pub struct House {
     pub hosts: Vec<System>,

@@ -2,5 +2,6 @@
 
 mod asking;
 mod basics;
+mod corners;
 mod kit;
 mod mailboxes;

@@ -23,7 +23,7 @@ pub struct Departed {
 }
 
 /// Arrivals and departures that have not been told yet.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Crowd {
     joined: Vec<Participant>,
     left: Vec<wire::UserLeftRoom>,

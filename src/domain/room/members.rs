@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// One connection in the room.
+#[derive(Clone)]
 pub(super) struct Member {
     pub(super) participant: Participant,
     pub(super) connection: ConnectionId,
@@ -37,6 +38,7 @@ pub(super) struct Member {
 }
 
 /// What the connections of one user in the room share.
+#[derive(Clone)]
 pub(super) struct UserState {
     pub(super) user_id: UserId,
     /// Connections in the room; 0: the entry is vacant.

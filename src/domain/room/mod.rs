@@ -66,7 +66,8 @@ mod talk;
 mod tests;
 mod upkeep;
 
-/// A room.
+/// A room. A copy is a snapshot: what a transition that fails half way has changed is given up with it.
+#[derive(Clone)]
 pub struct Room {
     key: RoomKey,
     display_name: String,

@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use crate::{
-    domain::room::{Effect, Room, members::Member},
+    domain::{
+        held::Held,
+        room::{Effect, Room, members::Member},
+    },
     protocol::{
         error::{ErrorCode, Rejection},
         ids::Participant,
@@ -104,6 +107,9 @@ impl Room {
         let member = &mut self.members[index];
         let user = &mut self.users[member.user];
         heard(member, now);
+        // Everything is decided on copies of what changes, a few hundred bytes on the stack: should deciding fail, a key that
+        // is down stays known as down, and its note-off passes when it comes again.
+        let (mut held, mut instrument) = (member.held.clone(), member.instrument);
         if user.notes_muted {
             return Err(forbidden(member, ErrorCode::Muted, "your notes are muted in this room", now));
         }
@@ -119,7 +125,7 @@ impl Room {
         let mut rewritten: Option<MidiWriter> = None;
         let mut owed_delta_ms = 0;
         for (n, event) in events.clone().enumerate() {
-            let passes = match cost(event.message, member) {
+            let passes = match cost(event.message, &held) {
                 Cost::Free => true,
                 Cost::Nothing => admit == Admit::Quota,
                 Cost::Token => {
@@ -135,9 +141,9 @@ impl Room {
                 continue;
             }
             accepted += 1;
-            member.held.apply(event.message);
+            held.apply(event.message);
             if event.message.kind() == MessageKind::Program {
-                member.instrument.set(event.message.channel(), event.message.data()[0]);
+                instrument.set(event.message.channel(), event.message.data()[0]);
             }
             if let Some(writer) = &mut rewritten {
                 // Never full: it holds fewer events than the message it is part of, over no longer a time.
@@ -145,8 +151,12 @@ impl Room {
                 owed_delta_ms = 0;
             }
         }
-        user.bucket.take(spent);
+        #[cfg(feature = "faults")]
+        crate::domain::fault::point();
 
+        // Decided: from here on nothing can fail.
+        (member.held, member.instrument) = (held, instrument);
+        user.bucket.take(spent);
         if refused > 0 {
             member.refused = member.refused.saturating_add(refused);
         }
@@ -213,11 +223,11 @@ fn heard(member: &mut Member, now: Timestamp) {
     member.is_pinged = false;
 }
 
-fn cost(message: ChannelMessage, member: &Member) -> Cost {
+fn cost(message: ChannelMessage, held: &Held) -> Cost {
     if message.is_note_on() {
         Cost::Token
     } else if message.is_note_off() {
-        if member.held.holds(message.channel(), message.data()[0]) { Cost::Free } else { Cost::Token }
+        if held.holds(message.channel(), message.data()[0]) { Cost::Free } else { Cost::Token }
     } else if message.is_pedal_up() || message.is_all_notes_off() {
         Cost::Free
     } else {

@@ -75,6 +75,7 @@ pub enum SeatLost {
 }
 
 /// A place held for a connection that is on its way.
+#[derive(Clone)]
 pub(super) struct Seat {
     pub(super) connection: ConnectionId,
     pub(super) profile: Profile,

@@ -1,5 +1,6 @@
 //! The front desk end to end: real sockets on loopback, a stage that keeps what it is given.
 
+mod actors;
 mod draining;
 mod hand_off;
 mod handshake;
@@ -12,7 +13,10 @@ use std::{
     collections::HashMap,
     future,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -50,6 +54,10 @@ struct TestStage {
     health: Mutex<Health>,
     admitted: mpsc::UnboundedSender<Admission>,
     closed: Mutex<Vec<(UserId, CloseCode)>>,
+    /// What it tells of its actors; `Null`: it never gets round to it.
+    report: Mutex<Value>,
+    /// How often it was asked for all of them.
+    reports: AtomicUsize,
 }
 
 impl Stage for TestStage {
@@ -75,6 +83,25 @@ impl Stage for TestStage {
 
     fn debug(&self) -> Value {
         json!({ "rooms": ["lobby"] })
+    }
+
+    fn actors(&self) -> BoxFuture<'_, Value> {
+        self.reports.fetch_add(1, Relaxed);
+        let report = self.report.lock().unwrap().clone();
+        Box::pin(async move {
+            if report.is_null() {
+                future::pending::<()>().await;
+            }
+            report
+        })
+    }
+
+    fn actor(&self, kind: &str, key: &str) -> BoxFuture<'_, Option<Value>> {
+        let address = format!("{kind}/{key}");
+        let report = self.report.lock().unwrap();
+        let mut actors = report["hosts"][0]["deepest"].as_array().into_iter().flatten();
+        let actor = actors.find(|actor| actor["actor"] == address).cloned();
+        Box::pin(future::ready(actor))
     }
 
     fn metrics(&self, out: &mut String) {
@@ -118,6 +145,8 @@ impl House {
             health: Mutex::new(Health { shards: vec![shard], ..Health::default() }),
             admitted,
             closed: Mutex::default(),
+            report: Mutex::new(actors::report()),
+            reports: AtomicUsize::new(0),
         });
         let tokens = Tokens::new(SigningKey::generate().unwrap());
         let (clock, staged) = (Arc::new(|| NOW), Arc::<TestStage>::clone(&stage));

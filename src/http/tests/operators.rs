@@ -60,7 +60,9 @@ async fn a_users_connections_can_be_closed_but_not_by_a_page() {
 async fn operators_addresses_are_not_on_the_public_port() {
     let house = House::open();
     let mut client = house.visit().await;
-    for path in ["/metrics", "/debug", "/health/detailed"] {
+    for path in
+        ["/metrics", "/debug", "/debug/actors", "/debug/actors/events", "/debug/page/actors.js", "/health/detailed"]
+    {
         client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
         assert_eq!(client.answer().await.status, 404);
     }

@@ -9,7 +9,13 @@ use tungstenite::{Error, WebSocket, protocol::Role as Side};
 
 use super::*;
 use crate::{
-    actor::mesh::{Capacity, Inbox},
+    actor::{
+        mesh::{Capacity, Inbox, Mesh},
+        moment::ActorClock,
+        parcel::Registry,
+        sending,
+        table::Phase,
+    },
     domain::{
         identity::{Profile, Role, Session, Status},
         lobby::lobby_key,
@@ -19,25 +25,24 @@ use crate::{
         close::CloseCode,
         codec::{self, Format},
         error::{ErrorCode, Rejection},
+        ids::RoomKey,
         wire::{
             ClientMessage, JoinRoomByName, LeaveRoom, MidiMessage, ServerMessage, SetProfile, TimeSync,
             client_message::Message as Told, server_message::Message,
         },
     },
-    server::{
-        back_office::{self, Request, Requests},
-        message::{PasswordOutcome, SeatAnswer, SeatAsk, Waiting, Wish},
-    },
+    server::message::{ConnectionMessage, PasswordOutcome, RoomMessage, SeatAnswer, SeatAsk, Waiting, Wish},
 };
 
 /// Turns after which what has not come does not come.
 const ENOUGH: usize = 5_000;
 
-/// Shard 0 of two, and what it sends to the other one and to the back office.
+/// Shard 0 of two, what it sends to the other one, and a back office that is never turned: it answers nothing.
 struct Bench {
     stage: Stage,
-    requests: Requests,
-    other: Inbox<ShardMessage>,
+    other: Inbox<Parcel>,
+    _office: Inbox<Parcel>,
+    clock: ActorClock,
     places: Places,
     next: u64,
 }
@@ -49,18 +54,23 @@ struct Client {
 
 impl Bench {
     fn new() -> Self {
-        let (mesh, mut inboxes) = Mesh::new(2, Capacity::default());
-        let (back_office, requests) = back_office::channel();
+        let mut registry = Registry::new();
+        tree::place(&mut registry, 2);
+        let (mesh, mut inboxes) = Mesh::new(3, Capacity::default());
+        let clock = ActorClock::manual();
+        let (give_up, _) = flume::unbounded();
         let parts = StageParts {
             number: 0,
-            mesh,
-            back_office,
-            clock: Clock::start(),
+            shards: 2,
+            post: Post { mesh, registry: Arc::new(registry) },
+            clock: Clock::over(clock.clone()),
             settings: Arc::default(),
             figures: Arc::default(),
+            give_up,
         };
         let places = Places::new(100, 100);
-        Self { stage: Stage::new(parts), requests, other: inboxes.pop().unwrap(), places, next: 0 }
+        let (_office, other) = (inboxes.pop().unwrap(), inboxes.pop().unwrap());
+        Self { stage: Stage::new(parts), other, _office, clock, places, next: 0 }
     }
 
     /// A room's name whose home is this shard.
@@ -96,7 +106,7 @@ impl Bench {
             address: Ipv4Addr::LOCALHOST.into(),
             format: Format::Protobuf,
         };
-        self.stage.handle(ShardMessage::Admit(Box::new(Admission {
+        self.stage.handle(Parcel::Handed(Box::new(Admission {
             socket,
             leftover: bytes::Bytes::new(),
             session,
@@ -120,7 +130,7 @@ impl Bench {
 
     /// A turn, a millisecond after the last.
     fn turn(&mut self) {
-        self.stage.clock.advance(Duration::from_millis(1));
+        self.clock.advance(Duration::from_millis(1));
         self.stage.turn();
     }
 
@@ -182,9 +192,29 @@ impl Bench {
         })
     }
 
-    /// What the other shard was sent.
-    fn sent(&self) -> Vec<ShardMessage> {
-        std::iter::from_fn(|| self.other.try_next()).collect()
+    /// Asks a room of this shard for a seat, as the other shard does.
+    fn ask_for_a_seat(&mut self, room: &RoomKey, wish: Wish) {
+        let ask = self.ask(room, wish);
+        sending::tell::<RoomActor, _>(&mut self.stage, room, RoomMessage::Seat(ask)).unwrap();
+        self.turn();
+    }
+
+    /// The phase of a room's actor.
+    fn phase(&self, room: &RoomKey) -> Option<Phase> {
+        Some(self.stage.rooms.phase(self.stage.rooms.find(room)?)?.0)
+    }
+
+    /// How much the other shard was sent since this was last asked.
+    fn sent(&self) -> usize {
+        std::iter::from_fn(|| self.other.try_next()).count()
+    }
+
+    /// The room's answer to a connection that has asked for a seat.
+    fn answer_seat(&mut self, client: &Client, ticket: u64, room: &RoomKey) {
+        let answer = SeatAnswer { ticket, room: room.clone(), result: Ok(()) };
+        let message = ConnectionMessage::Seat(Box::new(answer));
+        sending::tell_at::<Connection, _>(&mut self.stage, 0, &client.id, message).unwrap();
+        self.turn();
     }
 }
 
@@ -300,16 +330,15 @@ fn a_room_does_not_go_while_somebody_is_on_the_way_to_it() {
     let mut bench = Bench::new();
     let number = bench.lobby_here();
     let room = lobby_key(number);
-    bench.stage.handle(ShardMessage::Seat(bench.ask(&room, Wish::Lobby(number))));
-    let place = bench.stage.active(&room).unwrap();
+    bench.ask_for_a_seat(&room, Wish::Lobby(number));
+    let id = bench.stage.rooms.find(&room).unwrap();
     // It was to go, and waited for a commit.
-    bench.stage.rooms[place].is_retiring = true;
-    bench.stage.retire(place);
-    assert!(bench.stage.active(&room).is_some());
-    bench.stage.clock.advance(Duration::from_secs(6));
-    bench.stage.now = bench.stage.clock.now();
-    bench.stage.retire(place);
-    assert!(bench.stage.active(&room).is_none(), "nobody came");
+    bench.stage.rooms.get_mut(id).unwrap().cell_mut().unwrap().is_retiring = true;
+    (0..100).for_each(|_| bench.turn());
+    assert!(bench.stage.rooms.find(&room).is_some());
+    bench.clock.advance(Duration::from_secs(6));
+    (0..100).for_each(|_| bench.turn());
+    assert!(bench.stage.rooms.find(&room).is_none(), "nobody came");
 }
 
 #[test]
@@ -320,23 +349,17 @@ fn a_room_whose_answer_from_the_store_is_lost_can_be_joined_again() {
     let mut client = bench.connect();
     for _ in 0..2 {
         client.say_as(Some(1), join(&name));
-        for _ in 0..ENOUGH {
+        assert!((0..ENOUGH).any(|_| {
             bench.turn();
-            if bench.stage.keys.contains_key(&room) {
-                break;
-            }
-        }
-        let asked = std::iter::from_fn(|| bench.requests.try_recv().ok());
-        assert_eq!(asked.filter(|request| matches!(request, Request::Load { .. })).count(), 1);
-        bench.stage.clock.advance(bench.stage.settings.join_timeout);
+            bench.phase(&room) == Some(Phase::Loading)
+        }));
+        bench.clock.advance(bench.stage.settings.join_timeout);
         let told = bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
         assert!(matches!(told, Told::ErrorMessage(error) if error.error_code != ErrorCode::Validation.as_str()));
-        for _ in 0..ENOUGH {
+        assert!((0..ENOUGH).any(|_| {
             bench.turn();
-            if !bench.stage.keys.contains_key(&room) {
-                break;
-            }
-        }
+            bench.phase(&room).is_none()
+        }));
     }
 }
 
@@ -346,12 +369,13 @@ fn a_password_that_could_not_be_checked_makes_no_room_in_place_of_a_saved_one() 
     let name = bench.name_at(0);
     let room = RoomKey::from_normalised(&name);
     let wish = || Wish::Join { name: name.clone(), password: None };
-    bench.stage.handle(ShardMessage::Seat(bench.ask(&room, wish())));
+    bench.ask_for_a_seat(&room, wish());
     // Another had asked before the room retired, and its password is refused only now.
     let waiting = Waiting::Seat(bench.ask(&room, wish()));
     let outcome = PasswordOutcome::Failed(Rejection::new(ErrorCode::ServerBusy, "too many"));
-    bench.stage.handle(ShardMessage::Password { room: room.clone(), waiting, outcome });
-    assert!(matches!(bench.stage.keys.get(&room), Some(RoomSlot::Waking(_))), "it is still being loaded");
+    sending::tell::<RoomActor, _>(&mut bench.stage, &room, RoomMessage::Password { waiting, outcome }).unwrap();
+    bench.turn();
+    assert_eq!(bench.phase(&room), Some(Phase::Loading), "it is still being loaded");
 }
 
 #[test]
@@ -361,37 +385,30 @@ fn a_late_answer_to_an_earlier_join_does_not_give_up_the_seat_of_the_next() {
     let room = RoomKey::from_normalised(&name);
     let mut client = bench.connect();
     client.say(join(&name));
-    let asked = |sent: Vec<ShardMessage>| sent.iter().any(|message| matches!(message, ShardMessage::Seat(_)));
     let turn_until_asked = |bench: &mut Bench| {
         assert!((0..ENOUGH).any(|_| {
             bench.turn();
-            asked(bench.sent())
+            bench.sent() > 0
         }));
     };
     turn_until_asked(&mut bench);
     let key = bench.key(&client);
     let ticket = bench.stage.peers[key].state.joining.as_ref().unwrap().ticket;
-    bench.stage.clock.advance(bench.stage.settings.join_timeout);
+    bench.clock.advance(bench.stage.settings.join_timeout);
     bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
     client.say(join(&name));
     turn_until_asked(&mut bench);
-    let late = SeatAnswer { connection: client.id, ticket, room, result: Ok(()) };
-    bench.stage.handle(ShardMessage::SeatAnswer(Box::new(late)));
-    assert!(!bench.sent().iter().any(|message| matches!(message, ShardMessage::ReleaseSeat { .. })));
+    bench.answer_seat(&client, ticket, &room);
+    (0..100).for_each(|_| bench.turn());
+    assert_eq!(bench.sent(), 0, "no seat is released");
 }
 
 #[test]
-fn a_draining_stage_tells_who_still_comes_when_to_come_back_and_then_ends() {
+fn a_draining_stage_tells_who_still_comes_when_to_come_back() {
     let mut bench = Bench::new();
-    bench.stage.handle(ShardMessage::Drain);
-    assert!(!bench.stage.is_finished(), "what was sent to it is on its way");
+    bench.stage.drain();
     let mut late = bench.connect();
     assert_eq!(bench.closed(&mut late), CloseCode::Restarting.code());
-    drop(late);
-    assert!((0..ENOUGH).any(|_| {
-        bench.turn();
-        bench.stage.is_finished()
-    }));
 }
 
 #[test]
@@ -408,7 +425,68 @@ fn a_connection_whose_next_shard_has_ended_is_told_when_to_come_back() {
     }));
     let ticket = bench.stage.peers[key].state.joining.as_ref().unwrap().ticket;
     drop(std::mem::replace(&mut bench.other, crate::actor::mesh::inbox(Capacity::default()).1));
-    let answer = SeatAnswer { connection: client.id, ticket, room, result: Ok(()) };
-    bench.stage.handle(ShardMessage::SeatAnswer(Box::new(answer)));
+    bench.answer_seat(&client, ticket, &room);
     assert_eq!(bench.closed(&mut client), CloseCode::Restarting.code());
+}
+
+#[test]
+fn a_room_that_panics_goes_on_from_its_value_and_the_one_who_asked_is_told() {
+    let mut bench = Bench::new();
+    let (mut player, mut listener) = (bench.connect_to_lobby(), bench.connect_to_lobby());
+    player.say(note());
+    bench.hear(&mut listener, |told| matches!(told, Told::MidiMessage(_)));
+    let key = bench.key(&player);
+    let seat = bench.stage.peers[key].seat.unwrap();
+    let members = bench.stage.room_of(seat).unwrap().members.clone();
+    let failed: Option<()> = bench.stage.in_room(seat, |room, now, effects| {
+        room.leave(seat.participant, crate::protocol::wire::user_left_room::Reason::Left, now, effects);
+        panic!("a defect, half way");
+    });
+    assert!(failed.is_none());
+    assert_eq!(bench.stage.room_of(seat).unwrap().members, members, "everybody is still there");
+    assert_eq!(bench.stage.rooms.counts(seat.room).unwrap().restarts, 1);
+    // What it holds is known: when it goes, it is let go of.
+    player.socket.close(None).unwrap();
+    let heard = bench.hear_all(&mut listener, |told| matches!(told, Told::UserLeftRoom(_)));
+    assert!(heard.iter().any(|told| matches!(told, Told::MidiMessage(_))), "the note ends: {heard:?}");
+}
+
+#[test]
+fn a_room_that_rests_after_failures_keeps_its_members_messages_in_order() {
+    let mut bench = Bench::new();
+    let (mut player, mut listener) = (bench.connect_to_lobby(), bench.connect_to_lobby());
+    let key = bench.key(&player);
+    let seat = bench.stage.peers[key].seat.unwrap();
+    for _ in 0..2 {
+        let failed: Option<()> = bench.stage.in_room(seat, |_, _, _| panic!("a defect"));
+        assert!(failed.is_none());
+    }
+    assert_eq!(bench.stage.rooms.phase(seat.room).unwrap().0, Phase::BackingOff);
+    player.say(note());
+    player.say(Message::RoomChatMessage(crate::protocol::wire::RoomChatMessage {
+        message: "after it".into(),
+        ..Default::default()
+    }));
+    for _ in 0..5 {
+        bench.turn();
+        assert!(listener.told().is_none(), "it rests");
+    }
+    let heard = bench.hear_all(&mut listener, |told| matches!(told, Told::RoomChatMessage(_)));
+    assert!(matches!(heard[0], Told::MidiMessage(_)), "{heard:?}");
+}
+
+#[test]
+fn a_room_that_fails_too_often_ends_with_its_members_and_no_other_does() {
+    let mut bench = Bench::new();
+    let (mut unlucky, mut other) = (bench.connect_to_lobby(), bench.connect());
+    let key = bench.key(&unlucky);
+    let seat = bench.stage.peers[key].seat.unwrap();
+    for _ in 0..11 {
+        let failed: Option<()> = bench.stage.in_room(seat, |_, _, _| panic!("a defect"));
+        assert!(failed.is_none());
+    }
+    assert!(bench.stage.rooms.get(seat.room).is_none());
+    assert_eq!(bench.closed(&mut unlucky), CloseCode::Internal.code());
+    other.say(Message::TimeSync(TimeSync::default()));
+    bench.hear(&mut other, |told| matches!(told, Told::TimeSync(_)));
 }

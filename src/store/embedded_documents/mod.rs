@@ -145,7 +145,7 @@ impl EmbeddedDocuments {
     }
 
     /// Puts work into the queue now; the future waits for its outcome.
-    fn submit(&self, work: Result<Work, StoreError>) -> StoreFuture<'_, Outcome> {
+    fn submit(&self, work: Result<Work, StoreError>) -> StoreFuture<'static, Outcome> {
         let deadline = Instant::now() + self.timeout;
         let answer = work.and_then(|work| self.enqueue(work, deadline));
         Box::pin(async move {
@@ -207,7 +207,7 @@ impl Documents for EmbeddedDocuments {
         Box::pin(self.read(move |snapshot| tables::load_room(snapshot, &key)))
     }
 
-    fn save(&self, change: RoomChange) -> StoreFuture<'_, ()> {
+    fn save(&self, change: RoomChange) -> StoreFuture<'static, ()> {
         done(self.submit(encoded(change).map(Work::Change)))
     }
 
@@ -247,7 +247,7 @@ impl Documents for EmbeddedDocuments {
     }
 }
 
-fn done(outcome: StoreFuture<'_, Outcome>) -> StoreFuture<'_, ()> {
+fn done(outcome: StoreFuture<'static, Outcome>) -> StoreFuture<'static, ()> {
     Box::pin(async move { outcome.await.map(drop) })
 }
 

@@ -151,6 +151,27 @@ fn a_child_that_is_removed_is_not_brought_back_by_what_else_happens() {
 }
 
 #[test]
+fn children_that_are_removed_one_by_one_stop_beside_each_other() {
+    let mut bench = Bench::of_three(OneForOne);
+    assert_eq!(bench.remove("c"), [stop("c")]);
+    assert_eq!(bench.remove("a"), [stop("a")], "only a stop of all has an order");
+    assert_eq!(bench.terminate("b"), [stop("b")]);
+}
+
+#[test]
+fn a_back_off_ends_with_the_last_child_that_waits_for_it() {
+    let mut slow = spec(OneForAll);
+    slow.back_off = BackOff { first: ms(100), longest: ms(100), factor: 1.0, jitter: 0.0 };
+    let mut bench = Bench::running(slow, [child("a")]);
+    let effects = bench.fail("a");
+    bench.obey(effects);
+    assert_eq!(bench.fail("a"), []);
+    assert_eq!(bench.next(), Some(at(100)));
+    assert_eq!(bench.remove("a"), []);
+    assert_eq!(bench.next(), None);
+}
+
+#[test]
 fn nobody_is_removed_who_is_not_there() {
     let mut bench = Bench::of_three(OneForOne);
     let mut out = Vec::new();

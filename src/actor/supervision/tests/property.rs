@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{
+    collection::vec,
+    prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest},
+};
 
-use super::*;
+use super::{
+    BackOff, ChildSpec, ChildState, Effect, Ended, Intensity, Moment, Restart, StopLimit, Supervisor, SupervisorSpec,
+    at, ms,
+};
 use crate::actor::supervision::Strategy as Restarts;
 use ChildState::{Down, Running, Starting, Stopping, Waiting};
 
@@ -26,11 +32,11 @@ enum Happening {
     Stop,
 }
 
-fn child_spec() -> impl proptest::strategy::Strategy<Value = ChildSpec<u8>> {
+fn child_spec() -> impl Strategy<Value = ChildSpec<u8>> {
     let restart = prop_oneof![
-        3 => Just(super::Restart::Permanent),
-        2 => Just(super::Restart::Transient),
-        1 => Just(super::Restart::Temporary),
+        3 => Just(Restart::Permanent),
+        2 => Just(Restart::Transient),
+        1 => Just(Restart::Temporary),
     ];
     let stop = prop_oneof![
         1 => Just(StopLimit::Brutal),
@@ -45,7 +51,7 @@ fn child_spec() -> impl proptest::strategy::Strategy<Value = ChildSpec<u8>> {
     })
 }
 
-fn supervisor_spec() -> impl proptest::strategy::Strategy<Value = SupervisorSpec> {
+fn supervisor_spec() -> impl Strategy<Value = SupervisorSpec> {
     let strategy = prop_oneof![Just(Restarts::OneForOne), Just(Restarts::OneForAll), Just(Restarts::RestForOne)];
     let intensity = prop_oneof![
         1 => Just(Intensity::UNLIMITED),
@@ -59,7 +65,7 @@ fn supervisor_spec() -> impl proptest::strategy::Strategy<Value = SupervisorSpec
     })
 }
 
-fn happening() -> impl proptest::strategy::Strategy<Value = Happening> {
+fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         1 => Just(Happening::Start),
         12 => any::<usize>().prop_map(Happening::Up),
@@ -275,7 +281,7 @@ impl World {
                 None => Down,
             };
             assert_eq!(child.state, state, "{child:?}");
-            assert!(child.restart != super::Restart::Temporary || child.restarts == 0, "{child:?} came back");
+            assert!(child.restart != Restart::Temporary || child.restarts == 0, "{child:?} came back");
         }
         assert_eq!(alive, self.instances.len(), "a child was forgotten that is there");
 
@@ -333,7 +339,7 @@ fn how_of(how: u8) -> Ended {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn whatever_happens_order_and_limits_are_kept(

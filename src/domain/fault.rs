@@ -1,0 +1,36 @@
+//! Faults on purpose, in builds made to try them: a share of what rooms handle panics.
+//!
+//! Only with the feature `faults`, which nothing that is shipped has.
+
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+static ONE_IN: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static STATE: Cell<u64> = const { Cell::new(0x9E37_79B9_7F4A_7C15) };
+}
+
+/// From now on one in so many points that are passed panics; 0 switches faults off.
+pub fn inject(one_in: u32) {
+    ONE_IN.store(one_in, Ordering::Relaxed);
+}
+
+/// A point where something may fail.
+///
+/// # Panics
+/// One time in as many as were [asked for](inject).
+pub fn point() {
+    let one_in = ONE_IN.load(Ordering::Relaxed);
+    if one_in == 0 {
+        return;
+    }
+    let drawn = STATE.with(|state| {
+        // Any spread will do: a linear congruential step and its high bits.
+        state.set(state.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+        (state.get() >> 33) as u32
+    });
+    assert!(!drawn.is_multiple_of(one_in), "a fault on purpose");
+}
