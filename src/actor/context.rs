@@ -3,12 +3,12 @@
 //! Whatever a handler sends, schedules, answers or asks for through its context takes place when it returns, and not at all
 //! where it panics.
 
-use std::{future::Future, thread, time::Duration};
+use std::{any::TypeId, future::Future, thread, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 
 use crate::actor::{
-    actor::Actor,
+    actor::{Actor, KindSettings},
     core::{Later, Timed, Undo},
     deferred::{self, Owed, Settled},
     envelope::{ActorId, Answer, Metadata, Priority, ReplyOf, TellError},
@@ -230,7 +230,10 @@ impl<'a, A: Actor> Context<'a, A> {
         timeout: Option<Duration>,
         map: impl FnOnce(Answer<B::Reply, B::Error>) -> A::Message + 'static,
     ) -> u64 {
-        let timeout = timeout.unwrap_or_else(|| Hosts::<A>::table(self.world).settings.ask_timeout);
+        let timeout = timeout.unwrap_or_else(|| {
+            let asked = self.world.core().kinds.iter().find(|kind| kind.of == TypeId::of::<B>());
+            asked.map_or(KindSettings::default().ask_timeout, |kind| kind.ask_timeout)
+        });
         let deadline = self.now() + timeout;
         let metadata = self.fresh(SendOptions { deadline: Some(deadline), ..SendOptions::default() });
         sending::ask::<B, A>(self.world, self.id, to, message, metadata, deadline, map)
@@ -253,6 +256,8 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn answer(&mut self, owed: Owed, answer: Result<A::Reply, A::Error>) {
         let mut answer: Option<Answer<A::Reply, A::Error>> =
             Some(answer.map_err(crate::actor::envelope::AskError::Handler));
+        // Where the handler fails, its reply is not given; who waits for it is told that.
+        self.world.core().undo.push(Undo::Deferred(owed.0));
         self.later(move |world| deferred::settle(world, owed.0, Settled::Answer(&mut answer)));
     }
 
@@ -265,7 +270,7 @@ impl<'a, A: Actor> Context<'a, A> {
         let forwarded = reply.clone();
         match sending::send::<B, _>(self.world, To::Key(key), message, metadata, reply) {
             Ok(()) => {
-                self.forwarded = forwarded;
+                self.forwarded = self.forwarded.take().or(forwarded);
                 Ok(())
             }
             Err((error, reply)) => {

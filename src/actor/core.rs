@@ -35,7 +35,7 @@ use crate::actor::{
     report,
     rng::Rng,
     running::Running,
-    sending::{self, PendingAsk},
+    sending::{self, Completion, NoAnswer, PendingAsk},
     sleep,
     supervision::Intensity,
     timers::{TimerId, Timers},
@@ -95,6 +95,9 @@ pub(crate) trait KindOps<W: World> {
     fn watch(&self, world: &mut W, id: ActorId, watcher: (u16, u64)) -> bool;
     fn unwatch(&self, world: &mut W, id: ActorId, watcher: (u16, u64));
     fn len(&self, world: &mut W) -> usize;
+    /// Messages that wait, all mailboxes together.
+    #[cfg(test)]
+    fn waiting(&self, world: &mut W) -> usize;
     fn report(&self, world: &mut W) -> report::KindPart;
     fn one(&self, world: &mut W, key: &str) -> Option<serde_json::Value>;
     /// Makes an actor that was just started a supervisor's child; false where it has failed since.
@@ -168,6 +171,11 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         Hosts::<A>::table(world).len()
     }
 
+    #[cfg(test)]
+    fn waiting(&self, world: &mut A::World) -> usize {
+        Hosts::<A>::table(world).cells.iter().map(|(_, cell)| cell.mailbox.len()).sum()
+    }
+
     fn report(&self, world: &mut A::World) -> report::KindPart {
         report::kind::<A>(world)
     }
@@ -191,6 +199,7 @@ pub(crate) struct Kind<W: World> {
     pub of: TypeId,
     pub ops: &'static dyn KindOps<W>,
     pub figures: Arc<KindFigures>,
+    pub ask_timeout: Duration,
 }
 
 /// Rings the host's bell when a future can go on.
@@ -292,10 +301,12 @@ impl<W: World> Core<W> {
         let figures = figures.unwrap_or_default();
         table.kind = self.kinds.len() as u16;
         table.host = self.host;
-        table.settings = settings;
+        // Without a place, or a turn, nothing would ever be handled.
+        table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };
         table.figures = figures.clone();
         table.running = self.running.clone();
-        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
+        let ask_timeout = settings.ask_timeout;
+        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures, ask_timeout });
     }
 
     /// The host's number.
@@ -324,7 +335,7 @@ impl<W: World> Core<W> {
         self.ready.is_empty()
             && self.later.is_empty()
             && self.committed.is_empty()
-            && self.outbox.is_empty()
+            && !self.outbox.has_outgoing()
             && self.released().is_empty()
             && !self.alarm.is_woken.load(Ordering::Acquire)
     }
@@ -382,6 +393,12 @@ impl<W: World> Core<W> {
         self.send_parcel(host as u16, lane, parcel);
     }
 
+    /// Futures that are not done.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
     fn released(&self) -> &flume::Receiver<ActorId> {
         &self.post.registry.hosts()[usize::from(self.host)].released.1
     }
@@ -406,7 +423,7 @@ pub fn take<W: World>(world: &mut W, parcel: Parcel) {
         Parcel::Handed(_) => {
             tracing::error!(host = world.core().host, "something was handed to a world that takes nothing")
         }
-        Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
+        Parcel::Answer { kind, id, mut answer } => sending::came(world, kind, id, &mut *answer),
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
         Parcel::Watch { target, watcher, is_on } => monitor::watched_from_afar(world, target, watcher, is_on),
@@ -495,7 +512,9 @@ pub fn turn<W: World>(world: &mut W) {
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
         match due {
-            Timed::Ask(id) => sending::answered(world, id, sending::Completion::TimedOut),
+            Timed::Ask(id) => {
+                sending::answered(world, id, Completion::Without(NoAnswer::TimedOut));
+            }
             Timed::Act(act) => act(world),
             Timed::Life(id) => {
                 let ops = world.core().kinds[usize::from(id.kind)].ops;

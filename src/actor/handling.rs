@@ -91,7 +91,7 @@ enum Outcome<E> {
 }
 
 fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>) {
-    let Envelope { message, metadata, reply, route } = envelope;
+    let Envelope { message, metadata, reply, route, is_own } = envelope;
     let started = world.core().now;
     let table = Hosts::<A>::table(world);
     table.figures.wait.record(started.since(metadata.created_at).as_nanos() as u64);
@@ -112,7 +112,7 @@ fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>
     match outcome {
         Outcome::Handled => {
             if let Some(message) = stashed {
-                stash::<A>(world, id, Envelope { message, metadata, reply, route });
+                stash::<A>(world, id, Envelope { message, metadata, reply, route, is_own });
             } else if let Some(reply) = reply {
                 sending::answer(world, reply, given.unwrap_or(Err(AskError::Unanswered)));
             }

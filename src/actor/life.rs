@@ -166,7 +166,7 @@ fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) 
 fn redeliver<A: Actor>(world: &mut A::World, key: &A::Key, to: ActorId, envelope: Envelope<A>) {
     let metadata = envelope.metadata;
     if let Err((error, reply)) = sending::push::<A>(world, to.slot, envelope) {
-        let envelope = Envelope { message: error.into_message(), metadata, reply, route: 0 };
+        let envelope = Envelope::new(error.into_message(), metadata, reply);
         sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::MailboxFull));
     }
 }

@@ -688,7 +688,7 @@ fn an_actor_is_asked_by_its_id_from_outside_while_it_lives() {
 }
 
 #[test]
-fn asks_from_outside_time_out_by_true_time() {
+fn asks_from_outside_time_out() {
     let mut house = House::of(1, calm());
     let remote = house.remote.clone();
     let owe = owe::<BOB>();
@@ -762,7 +762,7 @@ fn a_patient_tell_waits_for_a_place() {
         let key = k("a");
         let telling = remote.tell_patiently::<Ada>(&key, say("patient"), Duration::from_secs(10));
         let loading = async {
-            crate::actor::sleep::sleep(ms(20)).await;
+            crate::actor::sleep::sleep(remote.clock(), ms(20)).await;
             done.send(()).unwrap();
         };
         futures_util::future::join(telling, loading).await.0

@@ -31,7 +31,7 @@ use crate::actor::{
     monitor::Cause,
     parcel::{Parcel, Post, Posted, PostedTo, Registry},
     remote::Remote,
-    sending,
+    sending, sleep,
     system::System,
     table::{Phase, Table},
     topic::Topic,
@@ -325,6 +325,8 @@ impl House {
     ) -> Self {
         DIARY.take();
         HOOKS.take();
+        // Who sleeps on this thread does so by the house's clock.
+        sleep::enter_host();
         let mut registry = Registry::new();
         for host in 0..count {
             registry.host(format!("host-{host}"), "hand");
@@ -532,20 +534,21 @@ impl House {
         asked.answer().expect("no answer has come")
     }
 
-    /// Turns the house until a future is done: one that waits for the house's actors. Its timers go by true time.
+    /// Turns the house until a future is done, and lets time pass where nothing else does.
     pub fn run<F: Future>(&mut self, future: F) -> F::Output {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let mut future = pin!(future);
-            loop {
-                let polled = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-                if let Poll::Ready(output) = polled {
-                    return output;
-                }
-                self.settle();
-                tokio::task::yield_now().await;
+        let mut future = pin!(future);
+        for _ in 0..PATIENCE {
+            let mut cx = TaskContext::from_waker(Waker::noop());
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
             }
-        })
+            self.settle();
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+            self.leap(1);
+        }
+        panic!("the future is never done");
     }
 
     /// What is left behind when all actors are ended and all asks are over.
@@ -607,14 +610,6 @@ impl Asked {
     /// Nobody will answer any more.
     pub fn is_abandoned(&self) -> bool {
         self.0.is_disconnected() && self.0.is_empty()
-    }
-}
-
-/// Polls a future once.
-pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
     }
 }
 
