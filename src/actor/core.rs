@@ -75,8 +75,10 @@ pub(crate) enum Undo {
     Asked(u64),
     /// It set a timer.
     Set(TimerId),
-    /// It kept a place of reply for later.
+    /// It kept a place of reply for later, or gave a reply that was owed.
     Deferred(u64),
+    /// It made an actor.
+    Spawned(ActorId),
 }
 
 /// What the runtime does with the actors of a kind without knowing their type.
@@ -297,10 +299,11 @@ impl<W: World> Core<W> {
         let of = TypeId::of::<A>();
         assert!(self.kinds.iter().all(|kind| kind.of != of), "{} is registered twice", A::KIND);
         let known = &self.post.registry.hosts()[usize::from(self.host)].kinds;
-        let figures = known.iter().find(|(name, _)| *name == A::KIND).map(|(_, figures)| figures.clone());
-        let figures = figures.unwrap_or_default();
+        let told_as = known.iter().position(|(name, _)| *name == A::KIND);
+        let figures = told_as.map(|told_as| known[told_as].1.clone()).unwrap_or_default();
         table.kind = self.kinds.len() as u16;
         table.host = self.host;
+        table.told_as = told_as.map_or(table.told_as, |told_as| told_as as u16);
         // Without a place, or a turn, nothing would ever be handled.
         table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };
         table.figures = figures.clone();

@@ -7,12 +7,12 @@ use futures_util::future::AbortHandle;
 use crate::actor::{
     actor::{Activation, Actor, Farewell, Intercepted, Undelivered},
     context::{Activating, Wish},
-    core::{Later, Timed},
+    core::{Later, Timed, Undo},
     deferred,
-    envelope::{ActorId, AskError, Envelope, Metadata, Priority},
+    envelope::{ActorId, AskError, Envelope},
     failing, handle,
     handle::Handle,
-    handling::{self, CallError, Entered, enter},
+    handling::{self, CallError, Entered, Occasion, enter},
     kind_figures::DeadReason,
     monitor::{self, Cause, Ended},
     sending::{self, enqueue},
@@ -51,14 +51,24 @@ pub fn spawn_here<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Resu
         return Err(SpawnError::Exists(id));
     }
     let id = table.insert(Some(key), now);
+    note_spawned(world, id);
     begin::<A>(world, id, Box::new(actor));
     Ok(id)
+}
+
+/// Where a handler makes an actor and then fails, that is undone with the rest.
+fn note_spawned<W: World>(world: &mut W, id: ActorId) {
+    let core = world.core();
+    if core.nesting > 0 {
+        core.undo.push(Undo::Spawned(id));
+    }
 }
 
 /// Makes an actor without a key: it lives as long as somebody has a handle of it.
 pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
     let now = world.core().now;
     let id = Hosts::<A>::table(world).insert(None, now);
+    note_spawned(world, id);
     begin::<A>(world, id, Box::new(actor));
     handle::counted(world.core(), id)
 }
@@ -196,8 +206,11 @@ pub(crate) fn aside<A: Actor>(
     id: ActorId,
     act: impl FnOnce(&mut A, &mut crate::actor::context::Context<'_, A>),
 ) -> bool {
-    let metadata = no_message(world, id);
-    let Entered { result, wish, .. } = enter::<A, ()>(world, id, metadata, None, act);
+    let occasion = Occasion::beside(world, id);
+    let Entered { result, wish, .. } = enter::<A, ()>(world, id, occasion, |actor, cx| {
+        act(actor, cx);
+        Ok(())
+    });
     match result {
         Ok(()) => {
             crate::actor::core::run_later(world);
@@ -214,11 +227,6 @@ pub(crate) fn aside<A: Actor>(
         }
         Err(CallError::NoSuchActor | CallError::Busy) => false,
     }
-}
-
-fn no_message<W: World>(world: &mut W, id: ActorId) -> Metadata {
-    let created_at = world.core().now;
-    Metadata { id: 0, sender: Some(id), created_at, deadline: None, priority: Priority::Control }
 }
 
 pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phase) {
@@ -312,8 +320,8 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
         return;
     };
     cell.extras().stop_waiters.extend(waiter);
-    let (phase, key) = (cell.phase, cell.key.clone());
-    if matches!(phase, Phase::Ending { .. }) {
+    let key = cell.key.clone();
+    if matches!(cell.phase, Phase::Ending { .. }) {
         return;
     }
     let waiting = std::mem::take(&mut cell.mailbox);
@@ -323,8 +331,15 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
     for envelope in stash.into_iter().chain(waiting) {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
-    match phase {
-        Phase::Running => begin_ending::<A>(world, id, false),
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    match cell.phase {
+        // In the middle of a message: it ends after that.
+        Phase::Running if cell.value.is_none() => cell.extras().is_to_stop = true,
+        // It has a value to clean up.
+        _ if cell.value.is_some() => {
+            clear_life_timer::<A>(world, id);
+            begin_ending::<A>(world, id, false);
+        }
         _ => finish::<A>(world, id, Cause::Stopped),
     }
 }
@@ -353,8 +368,8 @@ pub(crate) fn released<A: Actor>(world: &mut A::World, id: ActorId) {
 /// Begins an actor's clean-up.
 pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires: bool) {
     set_phase::<A>(world, id, Phase::Ending { retires });
-    let metadata = no_message(world, id);
-    let Entered { result, wish, .. } = enter::<A, Farewell>(world, id, metadata, None, A::ending);
+    let occasion = Occasion::beside(world, id);
+    let Entered { result, wish, .. } = enter::<A, Farewell>(world, id, occasion, |actor, cx| Ok(actor.ending(cx)));
     crate::actor::core::run_later(world);
     let is_over = match result {
         Ok(farewell) => farewell == Farewell::Done || wish == Wish::End,
@@ -373,6 +388,13 @@ pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires:
         let deadline = Hosts::<A>::table(world).settings.stop_deadline;
         set_life_timer::<A>(world, id, deadline);
         enqueue::<A>(world, id.slot);
+    }
+}
+
+/// Drops what an actor was, which is its own code.
+pub(crate) fn discard<A: Actor>(value: Box<A>) {
+    if failing::contained(|| drop(value)).is_err() {
+        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
     }
 }
 
@@ -421,10 +443,8 @@ fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> 
         let going = Going::take(extras);
         going.end(world, id);
     }
-    // Dropping it is its own code.
-    let value = cell.value.take();
-    if failing::contained(|| drop(value)).is_err() {
-        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    if let Some(value) = cell.value.take() {
+        discard(value);
     }
     Some((cell.key, cell.mailbox, cell.extras))
 }

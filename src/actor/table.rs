@@ -94,6 +94,8 @@ pub(crate) struct Extras<A: Actor> {
     pub stash: VecDeque<Envelope<A>>,
     /// Nobody has a handle of it any more: it ends when it has handled what waits.
     pub is_released: bool,
+    /// It was told to stop in the middle of a message, and does so after it.
+    pub is_to_stop: bool,
     /// A timer of its life: loading, backing off, ending.
     pub life_timer: Option<TimerId>,
 }
@@ -112,6 +114,7 @@ impl<A: Actor> Default for Extras<A> {
             cause: None,
             stash: VecDeque::new(),
             is_released: false,
+            is_to_stop: false,
             life_timer: None,
         }
     }
@@ -184,6 +187,8 @@ impl<A: Actor> Cell<A> {
 pub struct Table<A: Actor> {
     pub(crate) kind: u16,
     pub(crate) host: u16,
+    /// Its number among the kinds that everybody knows of this host; past the last where it is not placed here.
+    pub(crate) told_as: u16,
     pub(crate) settings: KindSettings,
     pub(crate) cells: Slab<Cell<A>>,
     pub(crate) keys: HashMap<A::Key, u32>,
@@ -212,6 +217,7 @@ impl<A: Actor> Table<A> {
         Self {
             kind: u16::MAX,
             host: 0,
+            told_as: u16::MAX - 1,
             settings,
             cells: Slab::new(),
             keys: HashMap::new(),
