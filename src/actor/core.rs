@@ -48,6 +48,9 @@ use crate::actor::{
 /// Actors that one turn runs at most, each for a batch of its messages.
 const RUNS_PER_TURN: usize = 1024;
 
+/// Futures that one turn has done at most.
+const TASKS_PER_TURN: usize = 1024;
+
 /// Something to do with the world when the handler that asked for it has succeeded.
 pub(crate) type Later<W> = Box<dyn FnOnce(&mut W)>;
 /// A future of an actor, and what it leads to.
@@ -411,9 +414,15 @@ impl<W: World> Core<W> {
     }
 
     fn poll_task(&mut self) -> Option<Later<W>> {
-        match Pin::new(&mut self.tasks).poll_next(&mut TaskContext::from_waker(&self.waker)) {
-            Poll::Ready(done) => done,
-            Poll::Pending => None,
+        let mut cx = TaskContext::from_waker(&self.waker);
+        // Futures are caught one by one; dropping one that is given up is its own code as well.
+        match failing::contained(|| Pin::new(&mut self.tasks).poll_next(&mut cx)) {
+            Ok(Poll::Ready(done)) => done,
+            Ok(Poll::Pending) => None,
+            Err(cause) => {
+                tracing::error!(host = self.host, cause, "a future panicked when it was dropped");
+                Some(Box::new(|_| {}))
+            }
         }
     }
 }
@@ -497,10 +506,15 @@ pub(crate) fn run_later<W: World>(world: &mut W) {
         let mut acts = std::mem::take(&mut core.committed);
         acts.append(&mut core.later);
         for act in acts {
-            if let Err(cause) = failing::contained(|| act(world)) {
-                tracing::error!(host = world.core().host, cause, "something that an actor had put off panicked");
-            }
+            contained(world, act);
         }
+    }
+}
+
+/// Does something that an actor has put off; a panic in it ends nothing else.
+fn contained<W: World>(world: &mut W, act: impl FnOnce(&mut W)) {
+    if let Err(cause) = failing::contained(|| act(world)) {
+        tracing::error!(host = world.core().host, cause, "something that an actor had put off panicked");
     }
 }
 
@@ -518,7 +532,7 @@ pub fn turn<W: World>(world: &mut W) {
             Timed::Ask(id) => {
                 sending::answered(world, id, Completion::Without(NoAnswer::TimedOut));
             }
-            Timed::Act(act) => act(world),
+            Timed::Act(act) => contained(world, act),
             Timed::Life(id) => {
                 let ops = world.core().kinds[usize::from(id.kind)].ops;
                 ops.life_timer(world, id);
@@ -533,8 +547,13 @@ pub fn turn<W: World>(world: &mut W) {
     }
     tree::tick(world);
     if world.core().alarm.is_woken.swap(false, Ordering::AcqRel) {
-        while let Some(act) = world.core().poll_task() {
-            act(world);
+        for polled in 0.. {
+            if polled == TASKS_PER_TURN {
+                world.core().alarm.is_woken.store(true, Ordering::Release);
+                break;
+            }
+            let Some(act) = world.core().poll_task() else { break };
+            contained(world, act);
             run_later(world);
         }
     }

@@ -52,6 +52,7 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
             life::finish::<A>(world, id, Cause::Failed(cause));
         }
         Verdict::Allowed { nth } => {
+            cell.extras().cause = Some(cause.clone());
             let delay = settings.back_off.delay(nth, world.core().rng.draw());
             tracing::error!(actor = name, cause, nth, ?delay, "an actor failed and goes on");
             if delay.is_zero() {
@@ -111,6 +112,7 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
             enqueue::<A>(world, id.slot);
             let now = world.core().now;
             Hosts::<A>::table(world).note_idle(id.slot, now);
+            life::end_if_released::<A>(world, id);
         }
     } else {
         life::set_phase::<A>(world, id, Phase::New);

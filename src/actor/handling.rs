@@ -60,27 +60,23 @@ pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else { return };
     if cell.phase == Phase::Running && cell.mailbox.is_empty() {
-        let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
         table.note_idle(slot, now);
-        if is_released {
-            life::begin_ending::<A>(world, id, false);
-        }
+        life::end_if_released::<A>(world, id);
     }
 }
 
 /// The next message of an actor that can handle one.
 fn next<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Envelope<A>> {
     let table = Hosts::<A>::table(world);
-    let capacity = table.settings.mailbox;
     let cell = table.cell_mut(id)?;
     if !cell.can_run() || cell.value.is_none() {
         return None;
     }
     let envelope = if cell.is_restricted() { cell.mailbox.pop_control() } else { cell.mailbox.pop() }?;
-    let freed = cell.mailbox.unpark(capacity).and_then(|parked| parked.metadata.sender);
+    let is_waited_for = cell.mailbox.parked().next().is_some();
     table.figures.pending.sub(1);
-    if let Some(sender) = freed {
-        sending::change_rest(world, sender, -1);
+    if is_waited_for {
+        sending::let_in::<A>(world, id.slot);
     }
     Some(envelope)
 }

@@ -11,9 +11,11 @@ use crate::actor::{
     envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyOf, ReplyTo, TellError},
     failing,
     kind_figures::DeadReason,
-    mailbox::{Mailbox, Overflow, Pushed},
+    life,
+    mailbox::{Overflow, Pushed},
     mesh::Lane,
     moment::Moment,
+    monitor::Cause,
     parcel::{Parcel, Posted, PostedTo},
     pool::{self, Route},
     table::Phase,
@@ -248,7 +250,7 @@ pub(crate) fn push_promised<A: Actor>(world: &mut A::World, id: ActorId, message
         return bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::Stopped));
     };
     let priority = if cell.is_restricted() { Priority::Control } else { Priority::Data };
-    cell.mailbox.push_promised(priority, envelope);
+    cell.mailbox.push_own(priority, envelope);
     table.figures.pending.add(1);
     enqueue::<A>(world, id.slot);
 }
@@ -271,18 +273,17 @@ pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, message: u64)
     let Some((envelope, was_beside)) = cell.mailbox.take_back(|told| told.metadata.id == message) else { return };
     table.figures.pending.sub(1);
     let id = table.id(slot);
-    let cell = &mut table.cells[slot as usize];
-    if cell.phase == Phase::New && cell.mailbox.is_empty() && cell.value.is_none() {
-        // It was named for the first time.
-        table.remove(id);
-        return;
-    }
+    let cell = &table.cells[slot as usize];
+    // One that has failed is to be made again, whoever names it.
+    let is_nobody = cell.phase == Phase::New && cell.mailbox.is_empty() && cell.counts.restarts == 0;
     if was_beside {
-        if let Some(sender) = envelope.metadata.sender {
-            change_rest(world, sender, -1);
-        }
+        go_on::<A>(world, std::iter::once(&envelope));
     } else {
         let_in::<A>(world, slot);
+    }
+    if is_nobody {
+        // It was named for the first time.
+        life::finish::<A>(world, id, Cause::NoSuchActor);
     }
 }
 
@@ -295,21 +296,39 @@ pub(crate) fn let_in<A: Actor>(world: &mut A::World, slot: u32) {
         let Some(parked) = table.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.unpark(capacity)) else {
             return;
         };
-        if let Some(sender) = parked.metadata.sender {
+        if let Some(sender) = resting(parked) {
             change_rest(world, sender, -1);
         }
     }
 }
 
-/// Takes everything out of a mailbox whose actor is no more, in order. Those that rest before it go on.
-pub(crate) fn empty<A: Actor>(world: &mut A::World, mut mailbox: Mailbox<Envelope<A>>) -> Vec<Envelope<A>> {
-    go_on::<A>(world, mailbox.parked());
-    mailbox.drain().collect()
+/// Who rests for a message that waits beside a mailbox; nobody does for what an actor has asked for itself.
+fn resting<A: Actor>(parked: &Envelope<A>) -> Option<ActorId> {
+    parked.metadata.sender.filter(|_| !parked.is_own)
+}
+
+/// Takes out all that waits for an actor: what it has put aside, control, data, and what waits beside the mailbox, whose
+/// senders go on.
+pub(crate) fn empty<A: Actor>(world: &mut A::World, id: ActorId) -> Vec<Envelope<A>> {
+    let table = Hosts::<A>::table(world);
+    let Some(cell) = table.cell_mut(id) else { return Vec::new() };
+    let stash = cell.extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
+    let waiting = cell.mailbox.len();
+    if stash.is_empty() && waiting == 0 {
+        return Vec::new();
+    }
+    let resting: Vec<ActorId> = cell.mailbox.parked().filter_map(resting).collect();
+    let left = stash.into_iter().chain(cell.mailbox.drain()).collect();
+    table.figures.pending.sub(waiting as u64);
+    for sender in resting {
+        change_rest(world, sender, -1);
+    }
+    left
 }
 
 /// The senders of messages that were parked, and are so no more, go on.
 pub(crate) fn go_on<'a, A: Actor>(world: &mut A::World, parked: impl Iterator<Item = &'a Envelope<A>>) {
-    for sender in parked.filter_map(|envelope| envelope.metadata.sender) {
+    for sender in parked.filter_map(resting) {
         change_rest(world, sender, -1);
     }
 }

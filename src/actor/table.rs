@@ -2,7 +2,7 @@
 
 use std::{
     any::TypeId,
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -77,7 +77,7 @@ pub(crate) struct Extras<A: Actor> {
     /// Who watches it: where, and under which number.
     pub watchers: Vec<(u16, u64)>,
     /// Its own watches.
-    pub watching: Vec<u64>,
+    pub watching: HashSet<u64>,
     /// Who waits for its end.
     pub stop_waiters: Vec<Later<A::World>>,
     /// What it has scheduled.
@@ -105,7 +105,7 @@ impl<A: Actor> Default for Extras<A> {
         Self {
             restarts: RestartLog::default(),
             watchers: Vec::new(),
-            watching: Vec::new(),
+            watching: HashSet::new(),
             stop_waiters: Vec::new(),
             timers: Vec::new(),
             tasks: Vec::new(),
@@ -377,9 +377,11 @@ impl<A: Actor> Table<A> {
 
     /// Notes that an actor has nothing to do, so that it is looked at when its idle time is over.
     pub(crate) fn note_idle(&mut self, slot: u32, now: Moment) {
+        // One without a key lives as long as somebody holds it.
         if self.settings.idle_time.is_some()
             && let Some(cell) = self.cells.get_mut(slot as usize)
             && !cell.is_listed_idle
+            && cell.key.is_some()
         {
             cell.is_listed_idle = true;
             self.idle.push_back((slot, cell.generation, now));
@@ -399,8 +401,12 @@ impl<A: Actor> Table<A> {
             if cell.phase != Phase::Running || cell.value.is_none() {
                 continue;
             }
+            if !cell.mailbox.is_empty() {
+                // It is noted again when it has handled that.
+                continue;
+            }
             let last_active = cell.last_active;
-            if now.since(last_active) >= idle_time && cell.mailbox.is_empty() {
+            if now.since(last_active) >= idle_time {
                 return Some(id);
             }
             // It has been busy meanwhile. Behind those who were noted later it may be looked at late, by an idle time at most.
