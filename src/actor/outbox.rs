@@ -163,8 +163,8 @@ impl Outbox {
     }
 
     /// Something goes out at the end of this turn.
-    pub fn is_empty(&self) -> bool {
-        self.outgoing.is_empty() && !self.has_kept()
+    pub fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
     }
 
     fn flush_host(&mut self, post: &Post, host: usize) {
@@ -192,6 +192,12 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// Nothing is on its way, and none is counted.
+    #[cfg(test)]
+    pub fn is_at_rest(&self) -> bool {
+        !self.has_outgoing() && !self.has_kept() && self.waiting.iter().all(|waiting| *waiting == 0)
     }
 
     /// Something waits for a full inbox.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::actor::{
     actor::Actor,
     context::SendOptions,
-    envelope::{ActorId, Answer, AskError, Metadata, Priority, ReplyTo, TellError},
+    envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyTo, TellError},
     life::{self, SpawnError},
     mesh::{Lane, SendError},
     moment::ActorClock,
@@ -23,9 +23,6 @@ use crate::actor::{
     sleep::timeout,
     world::{Hosts, World},
 };
-
-/// What a message from outside has for its sender's host in its id.
-const OUTSIDE: u64 = 0xFFFF << 48;
 
 /// Reaches every host. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,7 +42,8 @@ enum Whom<'a, A: Actor> {
 impl Remote {
     /// Over this post, with the hosts' clock.
     pub fn new(post: Post, clock: ActorClock) -> Self {
-        Self { post, clock, next_id: Arc::new(AtomicU64::new(OUTSIDE)) }
+        let next_id = post.registry.outside.clone();
+        Self { post, clock, next_id }
     }
 
     /// How hosts reach each other, and what everybody knows of them.
@@ -199,12 +197,7 @@ impl Remote {
                         deadline: Some(deadline),
                         priority: Priority::Data,
                     };
-                    let envelope = crate::actor::envelope::Envelope {
-                        message: make(&key),
-                        metadata,
-                        reply: Some(ReplyTo::Outside(reply)),
-                        route: 0,
-                    };
+                    let envelope = Envelope::new(make(&key), metadata, Some(ReplyTo::Outside(reply)));
                     if let Err((_, Some(ReplyTo::Outside(reply)))) = sending::push::<A>(world, slot, envelope) {
                         let _ = reply.try_send(Err(AskError::MailboxFull));
                     }

@@ -67,7 +67,7 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
             };
             let told = sending::send::<A, _>(world, To::Id(actor), message, metadata, None);
             if let Err((TellError::Full(message), reply)) = told {
-                let envelope = crate::actor::envelope::Envelope { message, metadata, reply, route: 0 };
+                let envelope = crate::actor::envelope::Envelope::new(message, metadata, reply);
                 let why = crate::actor::actor::Undelivered::For(crate::actor::kind_figures::DeadReason::MailboxFull);
                 sending::bury::<A>(world, None, envelope, &why);
             }

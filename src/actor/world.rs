@@ -13,4 +13,9 @@ pub trait World: Sized + 'static {
 pub trait Hosts<A: Actor<World = Self>>: World {
     /// The kind's table.
     fn table(&mut self) -> &mut Table<A>;
+
+    /// The kind's table; none where this world has none of it, as others do.
+    fn find_table(&mut self) -> Option<&mut Table<A>> {
+        Some(self.table())
+    }
 }
