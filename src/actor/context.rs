@@ -3,15 +3,15 @@
 //! Whatever a handler sends, schedules, answers or asks for through its context takes place when it returns, and not at all
 //! where it panics.
 
-use std::{future::Future, thread, time::Duration};
+use std::{any::TypeId, future::Future, thread, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 
 use crate::actor::{
-    actor::Actor,
+    actor::{Actor, KindSettings},
     core::{Later, Timed, Undo},
     deferred::{self, Owed, Settled},
-    envelope::{ActorId, Answer, Metadata, Priority, ReplyOf, TellError},
+    envelope::{ActorId, Answer, Envelope, Metadata, Priority, ReplyOf, TellError},
     failing,
     handle::Handle,
     handling,
@@ -29,11 +29,6 @@ use crate::actor::{
     topic::{self, Topic},
     world::{Hosts, World},
 };
-
-/// No schedule is closer: one without an interval would never let its turn end.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
-/// A stream whose actor's mailbox is full is read again after this.
-const STREAM_RETRY: Duration = Duration::from_millis(1);
 
 /// How a message is sent, where not as usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,7 +230,10 @@ impl<'a, A: Actor> Context<'a, A> {
         timeout: Option<Duration>,
         map: impl FnOnce(Answer<B::Reply, B::Error>) -> A::Message + 'static,
     ) -> u64 {
-        let timeout = timeout.unwrap_or_else(|| Hosts::<A>::table(self.world).settings.ask_timeout);
+        let timeout = timeout.unwrap_or_else(|| {
+            let asked = self.world.core().kinds.iter().find(|kind| kind.of == TypeId::of::<B>());
+            asked.map_or(KindSettings::default().ask_timeout, |kind| kind.ask_timeout)
+        });
         let deadline = self.now() + timeout;
         let metadata = self.fresh(SendOptions { deadline: Some(deadline), ..SendOptions::default() });
         sending::ask::<B, A>(self.world, self.id, to, message, metadata, deadline, map)
@@ -246,8 +244,8 @@ impl<'a, A: Actor> Context<'a, A> {
         self.answer = Some(Ok(reply));
     }
 
-    /// Keeps the place of reply of the message at hand, to answer later; none where nobody waits. It is kept until the ask's
-    /// deadline: what is answered later reaches nobody.
+    /// Keeps the place of reply of the message at hand, to answer later; none where nobody waits. It is kept for
+    /// a minute after the ask's deadline, though what is answered by then comes too late.
     pub fn owe(&mut self) -> Option<Owed> {
         let reply = self.reply.take()?;
         let owed = deferred::keep(self.world, self.id, reply, self.metadata.deadline);
@@ -259,6 +257,8 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn answer(&mut self, owed: Owed, answer: Result<A::Reply, A::Error>) {
         let mut answer: Option<Answer<A::Reply, A::Error>> =
             Some(answer.map_err(crate::actor::envelope::AskError::Handler));
+        // Where the handler fails, its reply is not given; who waits for it is told that.
+        self.world.core().undo.push(Undo::Deferred(owed.0));
         self.later(move |world| deferred::settle(world, owed.0, Settled::Answer(&mut answer)));
     }
 
@@ -271,7 +271,7 @@ impl<'a, A: Actor> Context<'a, A> {
         let forwarded = reply.clone();
         match sending::send::<B, _>(self.world, To::Key(key), message, metadata, reply) {
             Ok(()) => {
-                self.forwarded = forwarded;
+                self.forwarded = self.forwarded.take().or(forwarded);
                 Ok(())
             }
             Err((error, reply)) => {
@@ -293,17 +293,20 @@ impl<'a, A: Actor> Context<'a, A> {
         self.set(at, Box::new(move |world| push_own::<A>(world, id, message)))
     }
 
-    /// Sends itself a message at an interval of at least a millisecond, first after one. A host that was held up sends it once for
-    /// what it missed.
+    /// Sends itself a message at an interval of a millisecond at least, first after one. A host that was held up sends it once
+    /// for what it missed.
     pub fn schedule_every(&mut self, interval: Duration, make: impl FnMut() -> A::Message + 'static) {
-        let (id, interval) = (self.id, interval.max(SHORTEST_INTERVAL));
+        let id = self.id;
+        let interval = interval.max(SHORTEST_INTERVAL);
         let at = self.now() + interval;
         self.later(move |world| every::<A>(world, id, at, interval, Box::new(make)));
     }
 
     /// Takes a scheduled message back, where it has not been sent yet.
     pub fn cancel(&mut self, timer: TimerId) {
-        self.world.core().timers.cancel(timer);
+        self.later(move |world| {
+            world.core().timers.cancel(timer);
+        });
     }
 
     fn set(&mut self, at: Moment, act: Later<A::World>) -> TimerId {
@@ -325,12 +328,15 @@ impl<'a, A: Actor> Context<'a, A> {
     ) {
         let id = self.id;
         self.later(move |world| {
-            task::run::<A, T>(world, id, future, move |world, output| push_made::<A, _>(world, id, output, map));
+            task::run::<A, T>(world, id, future, move |world, output| {
+                let metadata = own_metadata(world, id);
+                push_made::<A, _>(world, id, metadata, output, map);
+            });
         });
     }
 
-    /// Attaches a stream: each item comes as a message. It ends with the actor's value, as [`spawn`](Self::spawn)'s do. While
-    /// the mailbox is full it is not read.
+    /// Attaches a stream: each item comes as a message. It is not read while the mailbox is full. It ends with the actor's value,
+    /// as [`spawn`](Self::spawn)'s do.
     pub fn attach<S: Stream + Unpin + 'static>(&mut self, stream: S, map: impl FnMut(S::Item) -> A::Message + 'static) {
         let id = self.id;
         self.later(move |world| next_item::<A, S>(world, id, stream, Box::new(map)));
@@ -342,12 +348,14 @@ impl<'a, A: Actor> Context<'a, A> {
         self.later(move |world| {
             let notify = move |world: &mut A::World, ended: Ended| {
                 if let Some(cell) = Hosts::<A>::table(world).cell_mut(me) {
-                    cell.extras().watching.retain(|known| *known != watch);
+                    cell.extras().watching.remove(&watch);
                 }
-                push_made::<A, _>(world, me, Ok(ended), map);
+                // Under the watch's own number, to be found where it is given up.
+                let metadata = Metadata { id: watch, ..own_metadata(world, me) };
+                push_made::<A, _>(world, me, metadata, Ok(ended), map);
             };
             let Some(cell) = Hosts::<A>::table(world).cell_mut(me) else { return };
-            cell.extras().watching.push(watch);
+            cell.extras().watching.insert(watch);
             let core = world.core();
             core.watches.insert(watch, (target, Box::new(notify)));
             let watcher = (core.host, watch);
@@ -367,10 +375,16 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn unwatch(&mut self, watch: WatchId) {
         let me = self.id;
         self.later(move |world| {
-            if let Some(cell) = Hosts::<A>::table(world).cell_mut(me) {
-                cell.extras().watching.retain(|known| *known != watch.0);
+            let table = Hosts::<A>::table(world);
+            let Some(cell) = table.cell_mut(me) else { return };
+            if cell.extras().watching.remove(&watch.0) {
+                return monitor::unwatch(world, watch.0);
             }
-            monitor::unwatch(world, watch.0);
+            // Its notice may wait to be handled.
+            let is_notice = |envelope: &Envelope<A>| envelope.is_own && envelope.metadata.id == watch.0;
+            cell.extras().stash.retain(|envelope| !is_notice(envelope));
+            let dropped = cell.mailbox.remove(is_notice);
+            table.figures.pending.sub(dropped as u64);
         });
     }
 
@@ -461,6 +475,12 @@ impl<'a, A: Actor> Context<'a, A> {
     }
 }
 
+/// A timer that goes off at once and again would leave no time for anything else.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long a stream waits for its actor to take what it has given.
+const STREAM_REST: Duration = Duration::from_millis(1);
+
 fn own_metadata<W: World>(world: &mut W, id: ActorId) -> Metadata {
     let core = world.core();
     Metadata { id: core.fresh_id(), sender: Some(id), created_at: core.now, deadline: None, priority: Priority::Data }
@@ -478,12 +498,16 @@ pub(crate) fn push_own<A: Actor>(world: &mut A::World, id: ActorId, message: A::
 fn push_made<A: Actor, T>(
     world: &mut A::World,
     id: ActorId,
+    metadata: Metadata,
     of: thread::Result<T>,
     make: impl FnOnce(T) -> A::Message,
 ) {
+    if Hosts::<A>::table(world).cell(id).is_none() {
+        return;
+    }
     let of = of.map_err(|cause| handling::describe(&*cause));
     match of.and_then(|of| failing::contained(|| make(of))) {
-        Ok(message) => push_own::<A>(world, id, message),
+        Ok(message) => sending::push_promised::<A>(world, id, message, metadata),
         Err(cause) => failing::failed_beside::<A>(world, id, cause),
     }
 }
@@ -536,36 +560,25 @@ fn next_item<A: Actor, S: Stream + Unpin + 'static>(
     stream: S,
     mut map: Box<dyn FnMut(S::Item) -> A::Message>,
 ) {
+    let table = Hosts::<A>::table(world);
+    let Some(depth) = table.depth(id) else { return };
+    if depth >= table.settings.mailbox {
+        let core = world.core();
+        let again = Timed::Act(Box::new(move |world: &mut A::World| next_item::<A, S>(world, id, stream, map)));
+        let timer = core.timers.set(core.now + STREAM_REST, again);
+        return note_timer::<A>(world, id, timer);
+    }
     task::run::<A, _>(world, id, stream.into_future(), move |world, next| match next {
         Ok((Some(item), stream)) => match failing::contained(|| map(item)) {
             Ok(message) => {
                 push_own::<A>(world, id, message);
-                when_there_is_room::<A, S>(world, id, stream, map);
+                next_item::<A, S>(world, id, stream, map);
             }
             Err(cause) => failing::failed_beside::<A>(world, id, cause),
         },
         Ok((None, _)) => {}
         Err(cause) => failing::failed_beside::<A>(world, id, handling::describe(&*cause)),
     });
-}
-
-/// Goes on with a stream, at once or when the mailbox has been emptied a little: what it has for the actor may have no end.
-fn when_there_is_room<A: Actor, S: Stream + Unpin + 'static>(
-    world: &mut A::World,
-    id: ActorId,
-    stream: S,
-    map: Box<dyn FnMut(S::Item) -> A::Message>,
-) {
-    let table = Hosts::<A>::table(world);
-    let capacity = table.settings.mailbox;
-    let Some(cell) = table.cell(id) else { return };
-    if cell.mailbox.len() < capacity {
-        return next_item::<A, S>(world, id, stream, map);
-    }
-    let act = move |world: &mut A::World| when_there_is_room::<A, S>(world, id, stream, map);
-    let core = world.core();
-    let timer = core.timers.set(core.now + STREAM_RETRY, Timed::Act(Box::new(act)));
-    note_timer::<A>(world, id, timer);
 }
 
 /// What [`Actor::activate`] is given.

@@ -35,7 +35,7 @@ use crate::actor::{
     report,
     rng::Rng,
     running::Running,
-    sending::{self, PendingAsk},
+    sending::{self, Completion, NoAnswer, PendingAsk},
     sleep,
     supervision::Intensity,
     timers::{TimerId, Timers},
@@ -50,6 +50,9 @@ const RUNS_PER_TURN: usize = 1024;
 /// After so long a turn begins nothing more: what comes from outside, timers and sockets wait no longer behind actors that always
 /// have something to do. The message at hand is handled to its end.
 const TURN_LIMIT: Duration = Duration::from_millis(2);
+
+/// Futures that one turn has done at most.
+const TASKS_PER_TURN: usize = 1024;
 
 /// Something to do with the world when the handler that asked for it has succeeded.
 pub(crate) type Later<W> = Box<dyn FnOnce(&mut W)>;
@@ -78,8 +81,10 @@ pub(crate) enum Undo {
     Asked(u64),
     /// It set a timer.
     Set(TimerId),
-    /// It kept a place of reply for later.
+    /// It kept a place of reply for later, or gave a reply that was owed.
     Deferred(u64),
+    /// It made an actor.
+    Spawned(ActorId),
 }
 
 /// What the runtime does with the actors of a kind without knowing their type.
@@ -99,6 +104,9 @@ pub(crate) trait KindOps<W: World> {
     fn watch(&self, world: &mut W, id: ActorId, watcher: (u16, u64)) -> bool;
     fn unwatch(&self, world: &mut W, id: ActorId, watcher: (u16, u64));
     fn len(&self, world: &mut W) -> usize;
+    /// Messages that wait, all mailboxes together.
+    #[cfg(test)]
+    fn waiting(&self, world: &mut W) -> usize;
     fn report(&self, world: &mut W) -> report::KindPart;
     fn one(&self, world: &mut W, key: &str) -> Option<serde_json::Value>;
     /// Makes an actor that was just started a supervisor's child; false where it has failed since.
@@ -172,6 +180,11 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         Hosts::<A>::table(world).len()
     }
 
+    #[cfg(test)]
+    fn waiting(&self, world: &mut A::World) -> usize {
+        Hosts::<A>::table(world).cells.iter().map(|(_, cell)| cell.mailbox.len()).sum()
+    }
+
     fn report(&self, world: &mut A::World) -> report::KindPart {
         report::kind::<A>(world)
     }
@@ -195,6 +208,7 @@ pub(crate) struct Kind<W: World> {
     pub of: TypeId,
     pub ops: &'static dyn KindOps<W>,
     pub figures: Arc<KindFigures>,
+    pub ask_timeout: Duration,
 }
 
 /// Rings the host's bell when a future can go on.
@@ -292,8 +306,7 @@ impl<W: World> Core<W> {
         self.now >= self.turn_until
     }
 
-    /// Registers a kind: gives its table its number, its settings, and its place among the figures that the registry has. A
-    /// mailbox or a batch of none counts as one of one.
+    /// Registers a kind: gives its table its number, its settings, and its place among the figures that the registry has.
     ///
     /// # Panics
     /// Where the kind is registered already.
@@ -301,15 +314,17 @@ impl<W: World> Core<W> {
         let of = TypeId::of::<A>();
         assert!(self.kinds.iter().all(|kind| kind.of != of), "{} is registered twice", A::KIND);
         let known = &self.post.registry.hosts()[usize::from(self.host)].kinds;
-        let place = known.iter().position(|(name, _)| *name == A::KIND);
-        let figures = place.map(|place| known[place].1.clone()).unwrap_or_default();
-        table.shown_as = place.map_or(u16::MAX, |place| place as u16);
+        let told_as = known.iter().position(|(name, _)| *name == A::KIND);
+        let figures = told_as.map(|told_as| known[told_as].1.clone()).unwrap_or_default();
         table.kind = self.kinds.len() as u16;
         table.host = self.host;
+        table.told_as = told_as.map_or(table.told_as, |told_as| told_as as u16);
+        // Without a place, or a turn, nothing would ever be handled.
         table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };
         table.figures = figures.clone();
         table.running = self.running.clone();
-        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
+        let ask_timeout = settings.ask_timeout;
+        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures, ask_timeout });
     }
 
     /// The host's number.
@@ -338,7 +353,7 @@ impl<W: World> Core<W> {
         self.ready.is_empty()
             && self.later.is_empty()
             && self.committed.is_empty()
-            && self.outbox.is_empty()
+            && !self.outbox.has_outgoing()
             && self.released().is_empty()
             && self.now < self.next_sweep
             && !self.alarm.is_woken.load(Ordering::Acquire)
@@ -397,6 +412,12 @@ impl<W: World> Core<W> {
         self.send_parcel(host as u16, lane, parcel);
     }
 
+    /// Futures that are not done.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
     fn released(&self) -> &flume::Receiver<ActorId> {
         &self.post.registry.hosts()[usize::from(self.host)].released.1
     }
@@ -406,9 +427,15 @@ impl<W: World> Core<W> {
     }
 
     fn poll_task(&mut self) -> Option<Later<W>> {
-        match Pin::new(&mut self.tasks).poll_next(&mut TaskContext::from_waker(&self.waker)) {
-            Poll::Ready(done) => done,
-            Poll::Pending => None,
+        let mut cx = TaskContext::from_waker(&self.waker);
+        // Futures are caught one by one; dropping one that is given up is its own code as well.
+        match failing::contained(|| Pin::new(&mut self.tasks).poll_next(&mut cx)) {
+            Ok(Poll::Ready(done)) => done,
+            Ok(Poll::Pending) => None,
+            Err(cause) => {
+                tracing::error!(host = self.host, cause, "a future panicked when it was dropped");
+                Some(Box::new(|_| {}))
+            }
         }
     }
 }
@@ -423,7 +450,7 @@ pub fn take<W: World>(world: &mut W, parcel: Parcel) {
         Parcel::Handed(_) => {
             tracing::error!(host = world.core().host, "something was handed to a world that takes nothing")
         }
-        Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
+        Parcel::Answer { kind, id, mut answer } => sending::came(world, kind, id, &mut *answer),
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
         Parcel::Watch { target, watcher, is_on } => monitor::watched_from_afar(world, target, watcher, is_on),
@@ -494,10 +521,15 @@ pub(crate) fn run_later<W: World>(world: &mut W) {
         let mut acts = std::mem::take(&mut core.committed);
         acts.append(&mut core.later);
         for act in acts {
-            if let Err(cause) = failing::contained(|| act(world)) {
-                tracing::error!(host = world.core().host, cause, "something that an actor had put off panicked");
-            }
+            contained(world, act);
         }
+    }
+}
+
+/// Does something that an actor has put off; a panic in it ends nothing else.
+fn contained<W: World>(world: &mut W, act: impl FnOnce(&mut W)) {
+    if let Err(cause) = failing::contained(|| act(world)) {
+        tracing::error!(host = world.core().host, cause, "something that an actor had put off panicked");
     }
 }
 
@@ -513,8 +545,10 @@ pub fn turn<W: World>(world: &mut W) {
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
         match due {
-            Timed::Ask(id) => sending::answered(world, id, sending::Completion::TimedOut),
-            Timed::Act(act) => act(world),
+            Timed::Ask(id) => {
+                sending::answered(world, id, Completion::Without(NoAnswer::TimedOut));
+            }
+            Timed::Act(act) => contained(world, act),
             Timed::Life(id) => {
                 let ops = world.core().kinds[usize::from(id.kind)].ops;
                 ops.life_timer(world, id);
@@ -529,8 +563,13 @@ pub fn turn<W: World>(world: &mut W) {
     }
     tree::tick(world);
     if world.core().alarm.is_woken.swap(false, Ordering::AcqRel) {
-        while let Some(act) = world.core().poll_task() {
-            act(world);
+        for polled in 0.. {
+            if polled == TASKS_PER_TURN {
+                world.core().alarm.is_woken.store(true, Ordering::Release);
+                break;
+            }
+            let Some(act) = world.core().poll_task() else { break };
+            contained(world, act);
             run_later(world);
         }
     }

@@ -1,6 +1,6 @@
 //! Replies that are given later than in the handler of their ask.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use crate::actor::{
     core::Timed,
@@ -39,7 +39,10 @@ pub(crate) struct Deferred<W> {
     timer: Option<TimerId>,
 }
 
-/// Keeps a place of reply, for as long as its asker waits.
+/// So long after its asker has given up, a reply that is owed is forgotten. Until then it is one that comes late, and counted so.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
+
+/// Keeps a place of reply, for as long as its asker waits and a while.
 pub(crate) fn keep<W: World, R, E>(
     world: &mut W,
     actor: ActorId,
@@ -52,7 +55,7 @@ where
 {
     let core = world.core();
     let id = core.fresh_id();
-    let settled = Box::new(move |world: &mut W, settled: Settled<'_>| {
+    let settle = Box::new(move |world: &mut W, settled: Settled<'_>| {
         let answer: Answer<R, E> = match settled {
             Settled::Answer(answer) => {
                 let answer = answer.downcast_mut::<Option<Answer<R, E>>>().and_then(Option::take);
@@ -66,9 +69,9 @@ where
         };
         sending::answer(world, reply, answer);
     });
-    let forget = move |world: &mut W| settle(world, id, Settled::TimedOut);
-    let timer = deadline.map(|at| core.timers.set(at, Timed::Act(Box::new(forget))));
-    core.deferred.insert(id, Deferred { actor, settle: settled, timer });
+    let forget = move |world: &mut W| self::settle(world, id, Settled::TimedOut);
+    let timer = deadline.map(|at| core.timers.set(at + FORGET_AFTER, Timed::Act(Box::new(forget))));
+    core.deferred.insert(id, Deferred { actor, settle, timer });
     Owed(id)
 }
 

@@ -28,6 +28,10 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     let (settings, now) = (table.settings, world.core().now);
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     cell.counts.errors += 1;
+    if cell.extras.as_ref().is_some_and(|extras| extras.is_to_stop) {
+        tracing::error!(actor = name, cause, "an actor failed that was to stop");
+        return life::finish::<A>(world, id, Cause::Stopped);
+    }
     if matches!(cell.phase, Phase::Ending { .. }) {
         tracing::error!(actor = name, cause, "an actor failed while it ended");
         return life::finish::<A>(world, id, Cause::Stopped);
@@ -48,6 +52,7 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
             life::finish::<A>(world, id, Cause::Failed(cause));
         }
         Verdict::Allowed { nth } => {
+            cell.extras().cause = Some(cause.clone());
             let delay = settings.back_off.delay(nth, world.core().rng.draw());
             tracing::error!(actor = name, cause, nth, ?delay, "an actor failed and goes on");
             if delay.is_zero() {
@@ -90,8 +95,8 @@ fn drop_value<A: Actor>(world: &mut A::World, id: ActorId) {
         going.end(world, id);
     }
     crate::actor::deferred::settle_all(world, id, true);
-    if contained(|| drop(value)).is_err() {
-        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    if let Some(value) = value {
+        life::discard(value);
     }
 }
 
@@ -107,7 +112,7 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
             enqueue::<A>(world, id.slot);
             let now = world.core().now;
             Hosts::<A>::table(world).note_idle(id.slot, now);
-            life::end_released::<A>(world, id);
+            life::end_if_released::<A>(world, id);
         }
     } else {
         life::set_phase::<A>(world, id, Phase::New);

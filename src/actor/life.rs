@@ -1,18 +1,18 @@
 //! How actors come and go: activation with loading, retirement, stopping, and what becomes of the messages meanwhile.
 
-use std::any::TypeId;
+use std::{any::TypeId, collections::HashSet};
 
 use futures_util::future::AbortHandle;
 
 use crate::actor::{
     actor::{Activation, Actor, Farewell, Intercepted, Undelivered},
     context::{Activating, Wish},
-    core::{Later, Timed},
+    core::{Later, Timed, Undo},
     deferred,
-    envelope::{ActorId, AskError, Envelope, Metadata, Priority},
+    envelope::{ActorId, AskError, Envelope, ReplyOf},
     failing, handle,
     handle::Handle,
-    handling::{self, CallError, Entered, enter},
+    handling::{self, CallError, Entered, Occasion, enter},
     kind_figures::DeadReason,
     monitor::{self, Cause, Ended},
     sending::{self, enqueue},
@@ -32,9 +32,9 @@ pub enum SpawnError {
     /// That key lives on another host.
     #[error("that key lives on another host")]
     NotHere,
-    /// The kind is being ended, or has been.
-    #[error("actors of that kind are made no more")]
-    Closed,
+    /// The kind has ended: none of it is made any more.
+    #[error("the kind has ended")]
+    KindEnded,
 }
 
 /// Makes an actor of this host.
@@ -51,21 +51,36 @@ pub fn spawn_here<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Resu
     let now = world.core().now;
     let table = Hosts::<A>::table(world);
     if table.is_closed {
-        return Err(SpawnError::Closed);
+        return Err(SpawnError::KindEnded);
     }
-    if let Some(id) = table.find(&key) {
-        return Err(SpawnError::Exists(id));
-    }
-    let id = table.insert(Some(key), now);
+    let id = match table.find(&key) {
+        // It was named, and waits to be made.
+        Some(id) if table.phase(id).is_some_and(|(phase, _)| phase == Phase::New) => id,
+        Some(id) => return Err(SpawnError::Exists(id)),
+        None => table.insert(Some(key), now),
+    };
+    note_spawned(world, id);
     begin::<A>(world, id, Box::new(actor));
     Ok(id)
+}
+
+/// Where a handler makes an actor and then fails, that is undone with the rest.
+fn note_spawned<W: World>(world: &mut W, id: ActorId) {
+    let core = world.core();
+    if core.nesting > 0 {
+        core.undo.push(Undo::Spawned(id));
+    }
 }
 
 /// Makes an actor without a key: it lives as long as somebody has a handle of it.
 pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
     let now = world.core().now;
     let id = Hosts::<A>::table(world).insert(None, now);
+    note_spawned(world, id);
     begin::<A>(world, id, Box::new(actor));
+    if Hosts::<A>::table(world).is_closed {
+        stop::<A>(world, id, None);
+    }
     handle::counted(world.core(), id)
 }
 
@@ -77,17 +92,22 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
         return finish_closed::<A>(world, id);
     }
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
-    let mut waiting = std::mem::take(&mut cell.mailbox);
-    let first = waiting.peek().map(|envelope| &envelope.message);
-    let activation = failing::contained(|| A::activate(&mut Activating { world, key: &key, id, first }));
-    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
-    // What activating itself has sent comes behind.
-    let own = std::mem::take(&mut cell.mailbox);
-    for envelope in sending::empty::<A>(world, own) {
-        waiting.push_promised(envelope.metadata.priority, envelope);
+    let first = cell.mailbox.pop();
+    let message = first.as_ref().map(|envelope| &envelope.message);
+    let activation = failing::contained(|| A::activate(&mut Activating { world, key: &key, id, first: message }));
+    match (Hosts::<A>::table(world).cell_mut(id), first) {
+        // What activating itself has sent comes behind.
+        (Some(cell), Some(first)) => cell.mailbox.put_first(first.metadata.priority, first),
+        (Some(_), None) => {}
+        // Its kind has ended it meanwhile.
+        (None, first) => {
+            if let Some(first) = first {
+                Hosts::<A>::table(world).figures.pending.sub(1);
+                sending::bury::<A>(world, Some(&key), first, &Undelivered::For(DeadReason::Stopped));
+            }
+            return;
+        }
     }
-    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
-    cell.mailbox = waiting;
     match activation {
         Ok(Activation::Ready(actor)) => begin::<A>(world, id, Box::new(actor)),
         Ok(Activation::Loading(future)) => {
@@ -107,9 +127,8 @@ pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
 
 /// The kind has ended: what came for one of it is dead.
 fn finish_closed<A: Actor>(world: &mut A::World, id: ActorId) {
-    let Some((key, mailbox, extras)) = take_out::<A>(world, id) else { return };
-    Hosts::<A>::table(world).figures.pending.sub(mailbox.len() as u64);
-    for envelope in sending::empty::<A>(world, mailbox) {
+    let Some(Remains { key, left, extras }) = take_out::<A>(world, id) else { return };
+    for envelope in left {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
     tell_end::<A>(world, id, extras, &Cause::Stopped);
@@ -137,36 +156,49 @@ fn not_loaded<A: Actor>(world: &mut A::World, id: ActorId, cause: &str) {
 
 /// There is no such actor: what waits for it is intercepted, answered with the reason, or dead.
 fn nobody<A: Actor>(world: &mut A::World, id: ActorId, error: Option<A::Error>) {
-    let Some(cell) = take_out::<A>(world, id) else { return };
-    let (key, mailbox, extras) = cell;
-    for envelope in sending::empty::<A>(world, mailbox) {
-        Hosts::<A>::table(world).figures.pending.sub(1);
-        if let Some(error) = &error {
-            let why = Undelivered::LoadFailed(error.clone());
-            sending::bury::<A>(world, key.as_ref(), envelope, &why);
-            continue;
-        }
-        let Some(key) = &key else { continue };
-        let (kind, reply) = (Hosts::<A>::table(world).kind, envelope.reply.clone());
-        match failing::contained(|| A::intercept(world, key, envelope)) {
-            Err(cause) => {
-                tracing::error!(kind = A::KIND, cause, "an interceptor panicked, and its message is lost");
-                world.core().count_dead(kind, DeadReason::NoSuchActor);
-                if let Some(reply) = reply {
-                    sending::answer(world, reply, Err(AskError::Stopped));
-                }
+    let failure = Hosts::<A>::table(world).cell_mut(id).and_then(|cell| cell.extras.as_mut()?.cause.take());
+    let cause = failure.map_or(Cause::NoSuchActor, Cause::Failed);
+    tell_lost::<A>(world, id, &cause);
+    let Some(Remains { key, left, extras }) = take_out::<A>(world, id) else { return };
+    for envelope in left {
+        match (&error, &key) {
+            (Some(error), _) if !envelope.is_own => {
+                let why = Undelivered::LoadFailed(error.clone());
+                sending::bury::<A>(world, key.as_ref(), envelope, &why);
             }
-            Ok(Intercepted::Taken) => {}
-            Ok(Intercepted::Deliver(envelope)) => match Hosts::<A>::table(world).find(key) {
-                Some(found) => redeliver::<A>(world, key, found, envelope),
-                None => sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor)),
-            },
-            Ok(Intercepted::Pass(envelope)) => {
-                sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor));
-            }
+            (None, Some(key)) if !envelope.is_own => intercept::<A>(world, key, envelope),
+            // What it had asked for itself is nobody else's.
+            _ => sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped)),
         }
     }
-    tell_end::<A>(world, id, extras, &Cause::NoSuchActor);
+    tell_end::<A>(world, id, extras, &cause);
+}
+
+/// Shows a message that found nobody to the kind's interceptor, and does with it what that says.
+fn intercept<A: Actor>(world: &mut A::World, key: &A::Key, mut envelope: Envelope<A>) {
+    // Who waits for an answer is told also where the interceptor drops the message.
+    let reply = envelope.reply.take();
+    let without = |world: &mut A::World, reply: Option<ReplyOf<A>>, error| {
+        if let Some(reply) = reply {
+            sending::answer(world, reply, Err(error));
+        }
+    };
+    let (found, envelope) = match failing::contained(|| A::intercept(world, key, envelope)) {
+        Ok(Intercepted::Taken) => return without(world, reply, AskError::Unanswered),
+        Ok(Intercepted::Deliver(envelope)) => (Hosts::<A>::table(world).find(key), envelope),
+        Ok(Intercepted::Pass(envelope)) => (None, envelope),
+        Err(cause) => {
+            tracing::error!(kind = A::KIND, cause, "an interceptor panicked, and its message is lost");
+            let kind = Hosts::<A>::table(world).kind;
+            world.core().count_dead(kind, DeadReason::NoSuchActor);
+            return without(world, reply, AskError::Stopped);
+        }
+    };
+    let envelope = Envelope { reply, ..envelope };
+    match found {
+        Some(found) => redeliver::<A>(world, key, found, envelope),
+        None => sending::bury::<A>(world, Some(key), envelope, &Undelivered::For(DeadReason::NoSuchActor)),
+    }
 }
 
 fn redeliver<A: Actor>(world: &mut A::World, key: &A::Key, to: ActorId, envelope: Envelope<A>) {
@@ -202,8 +234,11 @@ pub(crate) fn aside<A: Actor>(
     id: ActorId,
     act: impl FnOnce(&mut A, &mut crate::actor::context::Context<'_, A>),
 ) -> bool {
-    let metadata = no_message(world, id);
-    let Entered { result, wish, .. } = enter::<A, ()>(world, id, metadata, None, act);
+    let occasion = Occasion::beside(world, id);
+    let Entered { result, wish, .. } = enter::<A, ()>(world, id, occasion, |actor, cx| {
+        act(actor, cx);
+        Ok(())
+    });
     match result {
         Ok(()) => {
             crate::actor::core::run_later(world);
@@ -220,11 +255,6 @@ pub(crate) fn aside<A: Actor>(
         }
         Err(CallError::NoSuchActor | CallError::Busy) => false,
     }
-}
-
-fn no_message<W: World>(world: &mut W, id: ActorId) -> Metadata {
-    let created_at = world.core().now;
-    Metadata { id: 0, sender: Some(id), created_at, deadline: None, priority: Priority::Control }
 }
 
 pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phase) {
@@ -285,7 +315,11 @@ pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) -> bool {
         if !is_child && failing::contained(|| may(world)).unwrap_or(true) {
             begin_ending::<A>(world, id, true);
         } else {
-            Hosts::<A>::table(world).note_idle(id.slot, now);
+            let table = Hosts::<A>::table(world);
+            table.note_idle(id.slot, now);
+            if let Some(cell) = table.cell_mut(id) {
+                cell.mailbox.shrink();
+            }
         }
     }
     true
@@ -322,19 +356,22 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
         return;
     };
     cell.extras().stop_waiters.extend(waiter);
-    let (phase, key) = (cell.phase, cell.key.clone());
-    if matches!(phase, Phase::Ending { .. }) {
+    let key = cell.key.clone();
+    if matches!(cell.phase, Phase::Ending { .. }) {
         return;
     }
-    let waiting = std::mem::take(&mut cell.mailbox);
-    let stash = std::mem::take(&mut cell.extras().stash);
-    Hosts::<A>::table(world).figures.pending.sub(waiting.len() as u64);
-    let waiting = sending::empty::<A>(world, waiting);
-    for envelope in stash.into_iter().chain(waiting) {
+    for envelope in sending::empty::<A>(world, id) {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::Stopped));
     }
-    match phase {
-        Phase::Running => begin_ending::<A>(world, id, false),
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    match cell.phase {
+        // In the middle of a message: it ends after that.
+        Phase::Running if cell.value.is_none() => cell.extras().is_to_stop = true,
+        // It has a value to clean up.
+        _ if cell.value.is_some() => {
+            clear_life_timer::<A>(world, id);
+            begin_ending::<A>(world, id, false);
+        }
         _ => finish::<A>(world, id, Cause::Stopped),
     }
 }
@@ -354,11 +391,11 @@ pub(crate) fn ended_itself<A: Actor>(world: &mut A::World, id: ActorId) {
 pub(crate) fn released<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     cell.extras().is_released = true;
-    end_released::<A>(world, id);
+    end_if_released::<A>(world, id);
 }
 
-/// Ends an actor of which nobody has a handle any more, where it has nothing left to do.
-pub(crate) fn end_released<A: Actor>(world: &mut A::World, id: ActorId) {
+/// Ends an actor of which nobody has a handle any more, where nothing waits for it.
+pub(crate) fn end_if_released<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell(id) else { return };
     let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
     if is_released && cell.phase == Phase::Running && cell.mailbox.is_empty() {
@@ -369,8 +406,8 @@ pub(crate) fn end_released<A: Actor>(world: &mut A::World, id: ActorId) {
 /// Begins an actor's clean-up.
 pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires: bool) {
     set_phase::<A>(world, id, Phase::Ending { retires });
-    let metadata = no_message(world, id);
-    let Entered { result, wish, .. } = enter::<A, Farewell>(world, id, metadata, None, A::ending);
+    let occasion = Occasion::beside(world, id);
+    let Entered { result, wish, .. } = enter::<A, Farewell>(world, id, occasion, |actor, cx| Ok(actor.ending(cx)));
     crate::actor::core::run_later(world);
     let is_over = match result {
         Ok(farewell) => farewell == Farewell::Done || wish == Wish::End,
@@ -386,19 +423,37 @@ pub(crate) fn begin_ending<A: Actor>(world: &mut A::World, id: ActorId, retires:
     if is_over {
         finish::<A>(world, id, if retires { Cause::Retired } else { Cause::Stopped });
     } else {
-        let deadline = Hosts::<A>::table(world).settings.stop_deadline;
+        let table = Hosts::<A>::table(world);
+        let deadline = table.settings.stop_deadline;
+        if let Some(cell) = table.cell_mut(id) {
+            // Its answers are given to it still, also those that have come already.
+            cell.mailbox.promote(|envelope| envelope.is_own);
+        }
         set_life_timer::<A>(world, id, deadline);
         enqueue::<A>(world, id.slot);
     }
 }
 
-type TakenOut<A> = (Option<<A as Actor>::Key>, crate::actor::mailbox::Mailbox<Envelope<A>>, Option<Box<Extras<A>>>);
+/// Drops what an actor was, which is its own code.
+pub(crate) fn discard<A: Actor>(value: Box<A>) {
+    if failing::contained(|| drop(value)).is_err() {
+        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    }
+}
+
+/// What is left of an actor that was taken out of its table.
+struct Remains<A: Actor> {
+    key: Option<A::Key>,
+    /// What waited for it, in order.
+    left: Vec<Envelope<A>>,
+    extras: Option<Box<Extras<A>>>,
+}
 
 /// What an actor's value has set going, which ends with it.
 pub(crate) struct Going {
     timers: Vec<TimerId>,
     tasks: Vec<(u64, AbortHandle)>,
-    watching: Vec<u64>,
+    watching: HashSet<u64>,
     topics: Vec<TypeId>,
 }
 
@@ -429,7 +484,8 @@ impl Going {
 }
 
 /// Takes an actor out of its table, and ends what it had set going.
-fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> {
+fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Remains<A>> {
+    let left = sending::empty::<A>(world, id);
     set_phase::<A>(world, id, Phase::Down);
     clear_life_timer::<A>(world, id);
     let mut cell = Hosts::<A>::table(world).remove(id)?;
@@ -437,62 +493,60 @@ fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<TakenOut<A>> 
         let going = Going::take(extras);
         going.end(world, id);
     }
-    // Dropping it is its own code.
-    let value = cell.value.take();
-    if failing::contained(|| drop(value)).is_err() {
-        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    if let Some(value) = cell.value.take() {
+        discard(value);
     }
-    Some((cell.key, cell.mailbox, cell.extras))
+    Some(Remains { key: cell.key, left, extras: cell.extras })
 }
 
 /// An actor is no more. What came for it meanwhile goes to its next activation, or, where it failed, back to who asked.
 pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) {
-    if matches!(cause, Cause::Failed(_) | Cause::Forced) {
-        let key = Hosts::<A>::table(world).key(id).cloned();
-        let value = Hosts::<A>::table(world).cell_mut(id).and_then(|cell| cell.value.take());
-        let lost = failing::contained(|| A::lost(world, key.as_ref(), value, &cause));
-        if lost.is_err() {
-            tracing::error!(kind = A::KIND, "what follows an actor's failure panicked");
-        }
-    }
-    let Some((key, mailbox, mut extras)) = take_out::<A>(world, id) else { return };
+    tell_lost::<A>(world, id, &cause);
+    let Some(Remains { key, left, extras }) = take_out::<A>(world, id) else { return };
     let died = matches!(cause, Cause::Failed(_));
-    deferred::settle_all(world, id, died);
     let table = Hosts::<A>::table(world);
     if cause == Cause::Retired {
         table.figures.retirements.add(1);
     }
-    table.figures.pending.sub(mailbox.len() as u64);
-    let stash = extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
-    let waiting = sending::empty::<A>(world, mailbox);
-    // What it was promised is for nobody else: not for its next activation, and not a reason for one.
-    let (promised, left): (Vec<_>, Vec<_>) =
-        stash.into_iter().chain(waiting).partition(|envelope| envelope.is_promised);
-    let reason = if died { DeadReason::ActorFailed } else { DeadReason::Stopped };
-    match &key {
-        Some(key) if !died && !left.is_empty() => {
-            let now = world.core().now;
-            let table = Hosts::<A>::table(world);
-            let next = table.insert(Some(key.clone()), now);
-            table.figures.pending.add(left.len() as u64);
-            for envelope in left {
-                let priority = envelope.metadata.priority;
-                if let Some(cell) = Hosts::<A>::table(world).cell_mut(next) {
-                    cell.mailbox.push_promised(priority, envelope);
-                }
-            }
-            enqueue::<A>(world, next.slot);
-        }
-        _ => {
-            for envelope in left {
-                sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(reason));
-            }
-        }
+    let has_next = key.is_some() && !died && !table.is_closed;
+    // What it had asked for itself is nobody else's.
+    let (next, dead): (Vec<_>, Vec<_>) = left.into_iter().partition(|envelope| has_next && !envelope.is_own);
+    if !next.is_empty() {
+        wait_for_next::<A>(world, key.clone(), next);
     }
-    for envelope in promised {
+    deferred::settle_all(world, id, died);
+    let reason = if died { DeadReason::ActorFailed } else { DeadReason::Stopped };
+    for envelope in dead {
         sending::bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(reason));
     }
     tell_end::<A>(world, id, extras, &cause);
+}
+
+/// Tells a kind that one of it has ended without its clean-up, where it has.
+fn tell_lost<A: Actor>(world: &mut A::World, id: ActorId, cause: &Cause) {
+    if !matches!(cause, Cause::Failed(_) | Cause::Forced) {
+        return;
+    }
+    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
+    let (key, value) = (cell.key.clone(), cell.value.take());
+    let lost = failing::contained(|| A::lost(world, key.as_ref(), value, cause));
+    if lost.is_err() {
+        tracing::error!(kind = A::KIND, "what follows an actor's failure panicked");
+    }
+}
+
+/// Has messages wait for the next activation of a key.
+fn wait_for_next<A: Actor>(world: &mut A::World, key: Option<A::Key>, messages: Vec<Envelope<A>>) {
+    let now = world.core().now;
+    let table = Hosts::<A>::table(world);
+    let next = table.insert(key, now);
+    table.figures.pending.add(messages.len() as u64);
+    if let Some(cell) = table.cell_mut(next) {
+        for envelope in messages {
+            cell.mailbox.push_promised(envelope.metadata.priority, envelope);
+        }
+    }
+    enqueue::<A>(world, next.slot);
 }
 
 /// Tells who watches or waits, and the supervisor.

@@ -78,11 +78,29 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Adds a message whose place was promised when it was asked for: an answer, or what the actor sends itself by time.
+    /// Adds a message that has had its place before, in another mailbox.
     pub fn push_promised(&mut self, priority: Priority, message: T) {
         match priority {
             Priority::Control => self.control.push_back(message),
             Priority::Data => self.data.push_back(message),
+        }
+    }
+
+    /// Adds a message whose place was promised when it was asked for: an answer, or what the actor sends itself by time. It
+    /// overtakes nothing of its lane: an answer comes after what its sender has told before.
+    pub fn push_own(&mut self, priority: Priority, message: T) {
+        if priority == Priority::Data && !self.parked.is_empty() {
+            self.parked.push_back(message);
+        } else {
+            self.push_promised(priority, message);
+        }
+    }
+
+    /// Puts a message back that was taken out first.
+    pub fn put_first(&mut self, priority: Priority, message: T) {
+        match priority {
+            Priority::Control => self.control.push_front(message),
+            Priority::Data => self.data.push_front(message),
         }
     }
 
@@ -113,11 +131,6 @@ impl<T> Mailbox<T> {
         self.control.pop_front()
     }
 
-    /// The message that [`pop`](Self::pop) would give.
-    pub fn peek(&self) -> Option<&T> {
-        self.control.front().or_else(|| self.data.front())
-    }
-
     /// Moves a parked message in, where there is a place. The caller lets its sender go on.
     pub fn unpark(&mut self, capacity: usize) -> Option<&T> {
         if self.data.len() >= capacity {
@@ -141,6 +154,22 @@ impl<T> Mailbox<T> {
             taken.into()
         };
         (extract(&mut self.data), extract(&mut self.parked))
+    }
+
+    /// Moves the data messages that satisfy this among the control messages, behind those, in order. Those that wait beside the
+    /// mailbox too.
+    pub fn promote(&mut self, is: impl Fn(&T) -> bool) {
+        let (taken, parked) = self.extract(is);
+        self.control.extend(taken.into_iter().chain(parked));
+    }
+
+    /// Drops all messages that satisfy this. Returns how many.
+    pub fn remove(&mut self, is: impl Fn(&T) -> bool) -> usize {
+        let before = self.len();
+        for lane in [&mut self.control, &mut self.data, &mut self.parked] {
+            lane.retain(|message| !is(message));
+        }
+        before - self.len()
     }
 
     /// Everything, control first, parked last.
@@ -191,7 +220,6 @@ mod tests {
             mailbox.push(priority, n, 9, Overflow::Refuse);
         }
         assert!(mailbox.has_control());
-        assert_eq!(mailbox.peek(), Some(&1));
         assert_eq!(mailbox.len(), 4);
         assert_eq!(std::iter::from_fn(|| mailbox.pop()).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert!(mailbox.is_empty() && !mailbox.has_control());
@@ -278,6 +306,53 @@ mod tests {
         }
         assert_eq!(mailbox.extract(|n| n % 2 == 1), (vec![1, 3, 5], vec![7]));
         assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
+    }
+
+    #[test]
+    fn own_messages_come_in_over_the_bound_and_overtake_nothing_of_their_lane() {
+        let (mut mailbox, _) = filled(Overflow::Refuse);
+        mailbox.push_own(Data, 3);
+        assert_eq!(mailbox.parked().count(), 0);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1, 2, 3]);
+        let (mut mailbox, _) = filled(Overflow::BackPressure);
+        mailbox.push_own(Data, 4);
+        mailbox.push_own(Control, 0);
+        assert_eq!(mailbox.parked().collect::<Vec<_>>(), [&3, &4]);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_was_taken_out_first_can_be_put_back() {
+        let mut mailbox = Mailbox::default();
+        for (priority, n) in [(Data, 3), (Data, 4), (Control, 1), (Control, 2)] {
+            mailbox.push(priority, n, 9, Overflow::Refuse);
+        }
+        let first = mailbox.pop().unwrap();
+        mailbox.put_first(Control, first);
+        assert_eq!([mailbox.pop(), mailbox.pop(), mailbox.pop()], [1, 2, 3].map(Some));
+        mailbox.put_first(Data, 3);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn what_is_promoted_comes_behind_control_in_order() {
+        let mut mailbox = Mailbox::default();
+        for n in 0..6 {
+            mailbox.push(Data, n, 5, Overflow::BackPressure);
+        }
+        mailbox.push(Control, 9, 9, Overflow::Refuse);
+        mailbox.promote(|n| n % 2 == 1);
+        assert_eq!(std::iter::from_fn(|| mailbox.pop_control()).collect::<Vec<_>>(), [9, 1, 3, 5]);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_from_everywhere() {
+        let (mut mailbox, _) = filled(Overflow::BackPressure);
+        mailbox.push(Control, 9, 9, Overflow::Refuse);
+        assert_eq!(mailbox.remove(|n| *n >= 2), 3);
+        assert_eq!(mailbox.remove(|n| *n >= 2), 0);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -179,8 +179,14 @@ impl Outbox {
     }
 
     /// Something goes out at the end of this turn.
-    pub fn is_empty(&self) -> bool {
-        self.outgoing.is_empty() && !self.has_kept()
+    pub fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Nothing is on its way, and none is counted.
+    #[cfg(test)]
+    pub fn is_at_rest(&self) -> bool {
+        !self.has_outgoing() && !self.has_kept() && self.ways.iter().all(|way| way.waiting == 0)
     }
 
     /// Something waits for a full inbox.

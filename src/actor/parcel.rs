@@ -24,6 +24,8 @@ pub enum Parcel {
     Handed(Box<dyn Any + Send>),
     /// The answer to an ask of this host: an `Option<Answer<_, _>>`.
     Answer {
+        /// The kind that asked.
+        kind: u16,
         /// The ask.
         id: u64,
         /// The answer.
@@ -141,12 +143,22 @@ struct Placed {
 
 /// What everybody knows of the hosts: their names, what they show of themselves, and where each kind lives. Made once, before
 /// the first host starts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Registry {
     placed: NumberMap<TypeId, Placed>,
     hosts: Vec<HostEntry>,
-    /// Numbers for messages that no host sends.
-    pub(crate) next_id: Arc<AtomicU64>,
+    /// The ids of messages from outside.
+    pub(crate) outside: Arc<AtomicU64>,
+}
+
+/// What a message from outside has for its sender's host in its id.
+const OUTSIDE: u64 = 0xFFFF << 48;
+
+impl Default for Registry {
+    fn default() -> Self {
+        let outside = Arc::new(AtomicU64::new(OUTSIDE));
+        Self { placed: NumberMap::default(), hosts: Vec::new(), outside }
+    }
 }
 
 /// What is known of a host without asking it.

@@ -114,7 +114,7 @@ pub fn shrink<A: Actor>(world: &mut A::World, waiter: Option<Later<A::World>>) -
     let table = Hosts::<A>::table(world);
     let Some(slot) = table.pool.pop() else { return false };
     let id = table.id(slot);
-    let (taken, parked) = table.cells[slot as usize].mailbox.extract(|envelope| !envelope.is_promised);
+    let (taken, parked) = table.cells[slot as usize].mailbox.extract(|envelope| !envelope.is_own);
     sending::go_on::<A>(world, parked.iter());
     for envelope in taken.into_iter().chain(parked) {
         let route = if envelope.route == 0 { Route::LeastLoaded } else { Route::Key(envelope.route) };

@@ -1,6 +1,12 @@
 //! Reaching actors from anywhere: from other threads, from the front desk, from futures.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -18,14 +24,12 @@ use crate::actor::{
     world::{Hosts, World},
 };
 
-/// What a message from outside has for its sender's host in its id.
-const OUTSIDE: u64 = 0xFFFF << 48;
-
 /// Reaches every host. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Remote {
     post: Post,
     clock: ActorClock,
+    next_id: Arc<AtomicU64>,
 }
 
 /// Whom to reach.
@@ -38,12 +42,8 @@ enum Whom<'a, A: Actor> {
 impl Remote {
     /// Over this post, with the hosts' clock.
     pub fn new(post: Post, clock: ActorClock) -> Self {
-        Self { post, clock }
-    }
-
-    /// A fresh number for a message, whichever of all remotes sends it.
-    pub(crate) fn fresh_id(&self) -> u64 {
-        OUTSIDE | self.post.registry.next_id.fetch_add(1, Ordering::Relaxed)
+        let next_id = post.registry.outside.clone();
+        Self { post, clock, next_id }
     }
 
     /// How hosts reach each other, and what everybody knows of them.
@@ -179,7 +179,7 @@ impl Remote {
         let mut hosts = Vec::new();
         for &host in self.post.registry.hosts_of::<A>() {
             let (tell, told) = flume::bounded(1);
-            let (make, remote) = (make.clone(), self.clone());
+            let (make, next_id) = (make.clone(), self.next_id.clone());
             let parcel = Parcel::new::<A::World>(move |world| {
                 let keys: Vec<A::Key> = Hosts::<A>::table(world).keys.keys().cloned().collect();
                 let mut places: Vec<_> =
@@ -188,7 +188,7 @@ impl Remote {
                 let mut waiting = Vec::new();
                 for (slot, key) in places {
                     let (reply, answer) = flume::bounded(1);
-                    let id = remote.fresh_id();
+                    let id = next_id.fetch_add(1, Ordering::Relaxed);
                     let now = world.core().now;
                     let metadata = Metadata {
                         id,
@@ -300,7 +300,7 @@ impl Remote {
     }
 
     fn metadata(&self, options: SendOptions) -> Metadata {
-        let id = self.fresh_id();
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let SendOptions { priority, deadline } = options;
         Metadata { id, sender: None, created_at: self.clock.now(), deadline, priority }
     }

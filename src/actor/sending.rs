@@ -11,9 +11,11 @@ use crate::actor::{
     envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyOf, ReplyTo, TellError},
     failing,
     kind_figures::DeadReason,
-    mailbox::{Mailbox, Overflow, Pushed},
+    life,
+    mailbox::{Overflow, Pushed},
     mesh::Lane,
     moment::Moment,
+    monitor::Cause,
     parcel::{Parcel, Posted, PostedTo},
     pool::{self, Route},
     table::Phase,
@@ -40,6 +42,12 @@ pub(crate) struct PendingAsk<W> {
 pub(crate) enum Completion<'a> {
     /// With an answer: an `Option<Answer<_, _>>`, to be taken.
     Answer(&'a mut dyn Any),
+    Without(NoAnswer),
+}
+
+/// Why an ask has no answer, as its own host knows.
+#[derive(Clone, Copy)]
+pub(crate) enum NoAnswer {
     TimedOut,
     MailboxFull,
     Stopped,
@@ -59,7 +67,7 @@ pub(crate) fn send<A: Actor, W: World>(
     let me = usize::from(world.core().host);
     if TypeId::of::<W>() == TypeId::of::<A::World>()
         && let Some(world) = (world as &mut dyn Any).downcast_mut::<A::World>()
-        && let Some(table) = Hosts::<A>::try_table(world)
+        && let Some(table) = Hosts::<A>::find_table(world)
     {
         let local = match &to {
             To::Key(key) => match table.keys.get(*key).copied() {
@@ -106,8 +114,7 @@ pub(crate) fn send<A: Actor, W: World>(
         To::Id(id) => Some(usize::from(id.host)),
         To::Pool(_) => pool_host::<A>(core),
     };
-    // One that should live here would have a table here.
-    let Some(host) = host.filter(|host| *host != me) else { return Err((TellError::Stopped(message), reply)) };
+    let Some(host) = host else { return Err((TellError::Stopped(message), reply)) };
     let to = match to {
         To::Key(key) => PostedTo::Key(key.clone()),
         To::At(_, key) => PostedTo::At(key.clone()),
@@ -237,13 +244,13 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
 
 /// Puts a message before an actor that has asked for it, by an ask, a timer or a future: its place was promised.
 pub(crate) fn push_promised<A: Actor>(world: &mut A::World, id: ActorId, message: A::Message, metadata: Metadata) {
-    let envelope = Envelope { is_promised: true, ..Envelope::new(message, metadata, None) };
+    let envelope = Envelope { is_own: true, ..Envelope::new(message, metadata, None) };
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else {
         return bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::Stopped));
     };
     let priority = if cell.is_restricted() { Priority::Control } else { Priority::Data };
-    cell.mailbox.push_promised(priority, envelope);
+    cell.mailbox.push_own(priority, envelope);
     table.figures.pending.add(1);
     enqueue::<A>(world, id.slot);
 }
@@ -266,18 +273,17 @@ pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, message: u64)
     let Some((envelope, was_beside)) = cell.mailbox.take_back(|told| told.metadata.id == message) else { return };
     table.figures.pending.sub(1);
     let id = table.id(slot);
-    let cell = &mut table.cells[slot as usize];
-    if cell.phase == Phase::New && cell.mailbox.is_empty() && cell.value.is_none() {
-        // It was named for the first time.
-        table.remove(id);
-        return;
-    }
+    let cell = &table.cells[slot as usize];
+    // One that has failed is to be made again, whoever names it.
+    let is_nobody = cell.phase == Phase::New && cell.mailbox.is_empty() && cell.counts.restarts == 0;
     if was_beside {
-        if let Some(sender) = envelope.metadata.sender {
-            change_rest(world, sender, -1);
-        }
+        go_on::<A>(world, std::iter::once(&envelope));
     } else {
         let_in::<A>(world, slot);
+    }
+    if is_nobody {
+        // It was named for the first time.
+        life::finish::<A>(world, id, Cause::NoSuchActor);
     }
 }
 
@@ -290,21 +296,39 @@ pub(crate) fn let_in<A: Actor>(world: &mut A::World, slot: u32) {
         let Some(parked) = table.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.unpark(capacity)) else {
             return;
         };
-        if let Some(sender) = parked.metadata.sender {
+        if let Some(sender) = resting(parked) {
             change_rest(world, sender, -1);
         }
     }
 }
 
-/// Takes everything out of a mailbox whose actor is no more, in order. Those that rest before it go on.
-pub(crate) fn empty<A: Actor>(world: &mut A::World, mut mailbox: Mailbox<Envelope<A>>) -> Vec<Envelope<A>> {
-    go_on::<A>(world, mailbox.parked());
-    mailbox.drain().collect()
+/// Who rests for a message that waits beside a mailbox; nobody does for what an actor has asked for itself.
+fn resting<A: Actor>(parked: &Envelope<A>) -> Option<ActorId> {
+    parked.metadata.sender.filter(|_| !parked.is_own)
+}
+
+/// Takes out all that waits for an actor: what it has put aside, control, data, and what waits beside the mailbox, whose
+/// senders go on.
+pub(crate) fn empty<A: Actor>(world: &mut A::World, id: ActorId) -> Vec<Envelope<A>> {
+    let table = Hosts::<A>::table(world);
+    let Some(cell) = table.cell_mut(id) else { return Vec::new() };
+    let stash = cell.extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
+    let waiting = cell.mailbox.len();
+    if stash.is_empty() && waiting == 0 {
+        return Vec::new();
+    }
+    let resting: Vec<ActorId> = cell.mailbox.parked().filter_map(resting).collect();
+    let left = stash.into_iter().chain(cell.mailbox.drain()).collect();
+    table.figures.pending.sub(waiting as u64);
+    for sender in resting {
+        change_rest(world, sender, -1);
+    }
+    left
 }
 
 /// The senders of messages that were parked, and are so no more, go on.
 pub(crate) fn go_on<'a, A: Actor>(world: &mut A::World, parked: impl Iterator<Item = &'a Envelope<A>>) {
-    for sender in parked.filter_map(|envelope| envelope.metadata.sender) {
+    for sender in parked.filter_map(resting) {
         change_rest(world, sender, -1);
     }
 }
@@ -337,6 +361,8 @@ pub(crate) fn bury<A: Actor>(world: &mut A::World, key: Option<&A::Key>, envelop
     world.core().count_dead(kind, reason);
     let Envelope { message, reply, .. } = envelope;
     match reply {
+        // The ask itself has the same deadline: it is over, or just about.
+        Some(ReplyTo::Ask { .. }) if reason == DeadReason::Expired => {}
         Some(reply) => {
             let error = match why {
                 Undelivered::LoadFailed(error) => AskError::Handler(error.clone()),
@@ -371,27 +397,36 @@ where
     match reply {
         // Who has given up waiting has dropped its end.
         ReplyTo::Outside(channel) => drop(channel.try_send(answer)),
-        ReplyTo::Ask { host, id } if host == world.core().host => {
-            answered(world, id, Completion::Answer(&mut Some(answer)));
+        ReplyTo::Ask { host, kind, id } if host == world.core().host => {
+            came(world, kind, id, &mut Some(answer));
         }
-        ReplyTo::Ask { host, id } => {
-            world.core().send_parcel(host, Lane::Data, Parcel::Answer { id, answer: Box::new(Some(answer)) });
+        ReplyTo::Ask { host, kind, id } => {
+            let answer = Box::new(Some(answer));
+            world.core().send_parcel(host, Lane::Data, Parcel::Answer { kind, id, answer });
         }
     }
 }
 
-/// An ask of this host has ended. An answer that comes after its ask has timed out finds nobody: it is counted, and never
-/// answers another.
-pub(crate) fn answered<W: World>(world: &mut W, id: u64, completion: Completion<'_>) {
-    let core = world.core();
-    let Some(pending) = core.asks.remove(&id) else {
-        if let Some(kind) = core.kinds.first() {
-            kind.figures.late_answers.add(1);
-        }
+/// An answer has come. One that comes after its ask has timed out finds nobody: it is counted with the kind that asked, and
+/// never answers another.
+pub(crate) fn came<W: World>(world: &mut W, kind: u16, id: u64, answer: &mut dyn Any) {
+    if answered(world, id, Completion::Answer(answer)) {
         return;
-    };
+    }
+    let core = world.core();
+    if let Some(entry) = core.kinds.get(usize::from(kind)) {
+        entry.figures.late_answers.add(1);
+    }
+    core.count_dead(kind, DeadReason::LateAnswer);
+}
+
+/// An ask of this host has ended; false where it had before.
+pub(crate) fn answered<W: World>(world: &mut W, id: u64, completion: Completion<'_>) -> bool {
+    let core = world.core();
+    let Some(pending) = core.asks.remove(&id) else { return false };
     core.timers.cancel(pending.timer);
     (pending.complete)(world, completion);
+    true
 }
 
 /// Asks `A` in the name of an actor `B`, which is given the answer as a message.
@@ -413,9 +448,9 @@ pub(crate) fn ask<A: Actor, B: Actor>(
                 let answer = answer.downcast_mut::<Option<Answer<A::Reply, A::Error>>>().and_then(Option::take);
                 answer.unwrap_or(Err(AskError::Unanswered))
             }
-            Completion::TimedOut => Err(AskError::TimedOut),
-            Completion::MailboxFull => Err(AskError::MailboxFull),
-            Completion::Stopped => Err(AskError::Stopped),
+            Completion::Without(NoAnswer::TimedOut) => Err(AskError::TimedOut),
+            Completion::Without(NoAnswer::MailboxFull) => Err(AskError::MailboxFull),
+            Completion::Without(NoAnswer::Stopped) => Err(AskError::Stopped),
         };
         let now = world.core().now;
         let metadata = Metadata { id, sender: None, created_at: now, deadline: None, priority: Priority::Data };
@@ -430,22 +465,19 @@ pub(crate) fn ask<A: Actor, B: Actor>(
     }
     let (now, host) = (core.now, core.host);
     let failed = if deadline <= now {
-        Some(Completion::TimedOut)
+        Some(NoAnswer::TimedOut)
     } else {
-        match send::<A, _>(world, to, message, metadata, Some(ReplyTo::Ask { host, id })) {
+        match send::<A, _>(world, to, message, metadata, Some(ReplyTo::Ask { host, kind: asker.kind, id })) {
             Ok(()) => None,
-            Err((TellError::Full(_), _)) => Some(Completion::MailboxFull),
-            Err((TellError::Stopped(_) | TellError::NoSuchMember { .. }, _)) => Some(Completion::Stopped),
+            Err((TellError::Full(_), _)) => Some(NoAnswer::MailboxFull),
+            Err((TellError::Stopped(_) | TellError::NoSuchMember { .. }, _)) => Some(NoAnswer::Stopped),
         }
     };
     // Told by a message of its own, not from within this call.
-    if let Some(completion) = failed {
-        let completion = match completion {
-            Completion::MailboxFull => |world: &mut B::World, id| answered(world, id, Completion::MailboxFull),
-            Completion::Stopped => |world: &mut B::World, id| answered(world, id, Completion::Stopped),
-            _ => |world: &mut B::World, id| answered(world, id, Completion::TimedOut),
-        };
-        world.core().later.push(Box::new(move |world| completion(world, id)));
+    if let Some(why) = failed {
+        world.core().later.push(Box::new(move |world| {
+            answered(world, id, Completion::Without(why));
+        }));
     }
     id
 }

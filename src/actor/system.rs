@@ -79,10 +79,10 @@ impl<A: Actor<World = Self>> Hosts<A> for System {
     /// # Panics
     /// Where the kind was never [added](System::add).
     fn table(&mut self) -> &mut Table<A> {
-        self.try_table().unwrap_or_else(|| panic!("the kind {} was not added to this host", A::KIND))
+        Hosts::<A>::find_table(self).unwrap_or_else(|| panic!("the kind {} was not added to this host", A::KIND))
     }
 
-    fn try_table(&mut self) -> Option<&mut Table<A>> {
-        self.tables.get_mut(&TypeId::of::<A>()).and_then(|table| table.downcast_mut())
+    fn find_table(&mut self) -> Option<&mut Table<A>> {
+        self.tables.get_mut(&TypeId::of::<A>())?.downcast_mut()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     any::TypeId,
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -77,7 +77,7 @@ pub(crate) struct Extras<A: Actor> {
     /// Who watches it: where, and under which number.
     pub watchers: Vec<(u16, u64)>,
     /// Its own watches.
-    pub watching: Vec<u64>,
+    pub watching: HashSet<u64>,
     /// Who waits for its end.
     pub stop_waiters: Vec<Later<A::World>>,
     /// What it has scheduled.
@@ -94,6 +94,8 @@ pub(crate) struct Extras<A: Actor> {
     pub stash: VecDeque<Envelope<A>>,
     /// Nobody has a handle of it any more: it ends when it has handled what waits.
     pub is_released: bool,
+    /// It was told to stop in the middle of a message, and does so after it.
+    pub is_to_stop: bool,
     /// A timer of its life: loading, backing off, ending.
     pub life_timer: Option<TimerId>,
 }
@@ -103,7 +105,7 @@ impl<A: Actor> Default for Extras<A> {
         Self {
             restarts: RestartLog::default(),
             watchers: Vec::new(),
-            watching: Vec::new(),
+            watching: HashSet::new(),
             stop_waiters: Vec::new(),
             timers: Vec::new(),
             tasks: Vec::new(),
@@ -112,6 +114,7 @@ impl<A: Actor> Default for Extras<A> {
             cause: None,
             stash: VecDeque::new(),
             is_released: false,
+            is_to_stop: false,
             life_timer: None,
         }
     }
@@ -183,9 +186,9 @@ impl<A: Actor> Cell<A> {
 /// The actors of one kind on one host.
 pub struct Table<A: Actor> {
     pub(crate) kind: u16,
-    /// The kind's place among those that the registry knows of the host: how others, who know no more, are told of it.
-    pub(crate) shown_as: u16,
     pub(crate) host: u16,
+    /// Its number among the kinds that everybody knows of this host; past the last where it is not placed here.
+    pub(crate) told_as: u16,
     pub(crate) settings: KindSettings,
     pub(crate) cells: Slab<Cell<A>>,
     pub(crate) keys: HashMap<A::Key, u32>,
@@ -213,8 +216,8 @@ impl<A: Actor> Table<A> {
     pub fn new(settings: KindSettings) -> Self {
         Self {
             kind: u16::MAX,
-            shown_as: u16::MAX,
             host: 0,
+            told_as: u16::MAX - 1,
             settings,
             cells: Slab::new(),
             keys: HashMap::new(),
@@ -372,9 +375,9 @@ impl<A: Actor> Table<A> {
         Some(cell)
     }
 
-    /// Notes that an actor has nothing to do, so that it is looked at when its idle time is over. Not of one without a key: it
-    /// could not come again, and lives as long as somebody has a handle of it, or its pool wants it.
+    /// Notes that an actor has nothing to do, so that it is looked at when its idle time is over.
     pub(crate) fn note_idle(&mut self, slot: u32, now: Moment) {
+        // One without a key lives as long as somebody holds it.
         if self.settings.idle_time.is_some()
             && let Some(cell) = self.cells.get_mut(slot as usize)
             && !cell.is_listed_idle
@@ -398,8 +401,12 @@ impl<A: Actor> Table<A> {
             if cell.phase != Phase::Running || cell.value.is_none() {
                 continue;
             }
+            if !cell.mailbox.is_empty() {
+                // It is noted again when it has handled that.
+                continue;
+            }
             let last_active = cell.last_active;
-            if now.since(last_active) >= idle_time && cell.mailbox.is_empty() {
+            if now.since(last_active) >= idle_time {
                 return Some(id);
             }
             // It has been busy meanwhile. Behind those who were noted later it may be looked at late, by an idle time at most.

@@ -9,7 +9,7 @@ use std::{
 use crate::actor::{
     actor::Actor,
     core::{Core, Later},
-    envelope::{ActorId, Envelope, Metadata, Priority, TellError},
+    envelope::{ActorId, Metadata, Priority, TellError},
     failing,
     parcel::Parcel,
     sending::{self, To},
@@ -66,7 +66,7 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
             };
             let told = sending::send::<A, _>(world, To::Id(actor), message, metadata, None);
             if let Err((TellError::Full(message), reply)) = told {
-                let envelope = Envelope::new(message, metadata, reply);
+                let envelope = crate::actor::envelope::Envelope::new(message, metadata, reply);
                 let why = crate::actor::actor::Undelivered::For(crate::actor::kind_figures::DeadReason::MailboxFull);
                 sending::bury::<A>(world, None, envelope, &why);
             }

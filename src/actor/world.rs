@@ -12,13 +12,10 @@ pub trait World: Sized + 'static {
 /// A world with a table for this kind.
 pub trait Hosts<A: Actor<World = Self>>: World {
     /// The kind's table.
-    ///
-    /// # Panics
-    /// May, where this host has none of the kind.
     fn table(&mut self) -> &mut Table<A>;
 
-    /// The same; none where this host has none of the kind. Only of a world whose hosts differ in their kinds.
-    fn try_table(&mut self) -> Option<&mut Table<A>> {
+    /// The kind's table; none where this world has none of it, as others do.
+    fn find_table(&mut self) -> Option<&mut Table<A>> {
         Some(self.table())
     }
 }

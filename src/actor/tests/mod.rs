@@ -1,5 +1,7 @@
 //! The runtime as a whole, in virtual time: hosts are turned by hand on one thread.
 
+mod asking;
 mod basics;
 mod corners;
 mod kit;
+mod mailboxes;

@@ -1,7 +1,12 @@
 //! Nothing grows for ever, and no turn takes for ever.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use super::*;
-use crate::actor::{mesh::Lane, parcel::Parcel, pool, topic::Topic};
+use crate::actor::{mesh::Lane, moment::ActorClock, parcel::Parcel, pool, topic::Topic};
 
 struct News;
 
@@ -82,17 +87,20 @@ fn an_interval_of_no_time_does_not_stop_time() {
 
 #[test]
 fn an_actor_that_tells_itself_for_ever_leaves_the_turn_to_others() {
-    fn again(clock: crate::actor::moment::ActorClock) -> Say<0> {
+    fn again(clock: ActorClock, go_on: Arc<AtomicBool>) -> Say<0> {
         does(move |cx| {
             clock.advance(ms(1));
             note("again");
-            cx.tell_self(again(clock.clone())).unwrap();
+            if go_on.load(Ordering::Relaxed) {
+                cx.tell_self(again(clock.clone(), go_on.clone())).unwrap();
+            }
         })
     }
+    let go_on = Arc::new(AtomicBool::new(true));
     let mut house = house([lasting(); 3]);
     let actor = spawn::<0>(&mut house, "actor");
     let clock = house.clock.clone();
-    tell::<0>(&mut house, actor, again(clock));
+    tell::<0>(&mut house, actor, again(clock, go_on.clone()));
     turn(&mut house);
     let handled = noted().len();
     assert!((1..10).contains(&handled), "{handled} messages of a millisecond each in one turn");
@@ -101,6 +109,7 @@ fn an_actor_that_tells_itself_for_ever_leaves_the_turn_to_others() {
     turn(&mut house);
     turn(&mut house);
     assert!(noted().contains(&"other: my turn".to_owned()));
+    go_on.store(false, Ordering::Relaxed);
 }
 
 #[test]
@@ -149,6 +158,8 @@ fn a_reply_that_is_owed_is_owed_no_longer_than_its_asker_waits() {
     assert_eq!(house.host().core().deferred.len(), 1);
     house.pass(51);
     assert!(noted().contains(&"asker: no answer".to_owned()));
+    house.clock.advance(Duration::from_secs(60));
+    house.settle();
     assert_eq!(house.host().core().deferred.len(), 0);
 }
 

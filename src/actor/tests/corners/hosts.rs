@@ -1,7 +1,5 @@
 //! Hosts that are not alike, and times that lie between their turns.
 
-use std::{cell::RefCell, collections::HashSet, rc::Rc};
-
 use super::*;
 use crate::actor::{envelope::TellError, parcel::Parcel};
 
@@ -62,17 +60,4 @@ fn the_kind_that_runs_is_told_by_its_own_name_in_whichever_order_kinds_were_plac
         note("seen");
     });
     assert_eq!(noted(), ["seen"]);
-}
-
-#[test]
-fn messages_from_outside_have_numbers_of_their_own() {
-    let mut house = house([lasting(); 3]);
-    let ids = Rc::new(RefCell::new(HashSet::new()));
-    let remotes = [house.remote.clone(), house.host().core().remote(), house.host().core().remote()];
-    for remote in &remotes {
-        for _ in 0..3 {
-            let id = remote.fresh_id();
-            assert!(ids.borrow_mut().insert(id), "{id} comes twice");
-        }
-    }
 }

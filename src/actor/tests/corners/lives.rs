@@ -151,7 +151,7 @@ fn a_kind_that_has_ended_lets_no_new_ones_be() {
     house.settle();
     assert_eq!(told.try_recv(), Ok(0));
     let spawned = life::spawn::<Probe<0>>(house.host(), "new".to_owned(), Probe);
-    assert_eq!(spawned, Err(SpawnError::Closed));
+    assert_eq!(spawned, Err(SpawnError::KindEnded));
     assert!(life::spawn::<Probe<1>>(house.host(), "new".to_owned(), Probe).is_ok());
 }
 
