@@ -262,11 +262,13 @@ pub struct Core<W: World> {
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 impl<W: World> Core<W> {
-    /// The core of a host. `seed` makes the jitter of restarts.
+    /// The core of a host, made on the thread that is to turn it. `seed` makes the jitter of restarts.
     ///
     /// # Panics
     /// Where the registry has no such host.
     pub fn new(host: usize, post: Post, clock: ActorClock, seed: u64) -> Self {
+        // What is started before the first turn sleeps by turns as well.
+        sleep::enter_host();
         let running = post.registry.hosts()[host].running.clone();
         let alarm = Arc::new(Alarm { is_woken: AtomicBool::new(false), bell: post.mesh.shard(host).clone() });
         let now = clock.now();
@@ -540,7 +542,6 @@ pub fn turn<W: World>(world: &mut W) {
     core.turn_until = now + TURN_LIMIT;
     let beat = &core.post.registry.hosts()[usize::from(core.host)].heartbeat;
     beat.store(now.as_ns(), Ordering::Relaxed);
-    sleep::enter_host();
     sleep::wake_due(now);
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
