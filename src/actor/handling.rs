@@ -212,9 +212,9 @@ pub(crate) fn enter<A: Actor, R>(
     let limit_ns = table.settings.handling_limit.as_nanos() as u64;
     let Some(cell) = table.cell_mut(id) else { return nothing(CallError::NoSuchActor, reply) };
     match cell.phase {
-        Phase::Running | Phase::Ending { .. } => {}
-        // It goes on by itself, with this value perhaps, but not now.
-        Phase::BackingOff => return nothing(CallError::Busy, reply),
+        // One that rests with its value is whole: what can not wait may be done with it.
+        Phase::Running | Phase::Ending { .. } | Phase::BackingOff => {}
+        // Its supervisor may have decided against this value.
         Phase::New | Phase::Loading | Phase::Down => return nothing(CallError::NoSuchActor, reply),
     }
     let Some(mut value) = cell.value.take() else { return nothing(CallError::Busy, reply) };
@@ -320,7 +320,8 @@ fn undo<A: Actor>(world: &mut A::World, mark: usize) {
 /// counted, supervised the same. It overtakes what waits in its mailbox: where order matters, ask
 /// [`Table::is_free`](crate::actor::table::Table::is_free) first and send a message where it is not.
 ///
-/// For hot paths within one host. A call into an actor that is in the middle of a message, its own caller for example,
+/// For hot paths within one host. It goes through to an actor that rests after a failure, where that has kept its value, and
+/// not to one that waits for its supervisor's decision. A call into an actor that is in the middle of a message, its own caller for example,
 /// is refused, so calls can form no cycle.
 pub fn call<A: Actor, R>(
     world: &mut A::World,

@@ -271,6 +271,7 @@ pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phas
 }
 
 pub(crate) fn set_life_timer<A: Actor>(world: &mut A::World, id: ActorId, after: std::time::Duration) {
+    clear_life_timer::<A>(world, id);
     let core = world.core();
     let timer = core.timers.set(core.now + after, Timed::Life(id));
     if let Some(cell) = Hosts::<A>::table(world).cell_mut(id) {

@@ -4,4 +4,5 @@ mod asking;
 mod basics;
 mod corners;
 mod kit;
+mod life;
 mod mailboxes;
