@@ -420,6 +420,12 @@ impl<W: World> Core<W> {
         self.tasks.len()
     }
 
+    /// Puts something off until nobody is in the middle of a message, behind what was put off before. It is done whatever becomes
+    /// of who is.
+    pub(crate) fn put_off(&mut self, act: Later<W>) {
+        if self.nesting > 0 { self.committed.push(act) } else { self.later.push(act) }
+    }
+
     fn released(&self) -> &flume::Receiver<ActorId> {
         &self.post.registry.hosts()[usize::from(self.host)].released.1
     }

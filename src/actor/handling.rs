@@ -321,8 +321,8 @@ fn undo<A: Actor>(world: &mut A::World, mark: usize) {
 /// [`Table::is_free`](crate::actor::table::Table::is_free) first and send a message where it is not.
 ///
 /// For hot paths within one host. It goes through to an actor that rests after a failure, where that has kept its value, and
-/// not to one that waits for its supervisor's decision. A call into an actor that is in the middle of a message, its own caller for example,
-/// is refused, so calls can form no cycle.
+/// not to one that waits for its supervisor's decision. A call into an actor that is in the middle of a message, its own
+/// caller for example, is refused, so calls can form no cycle.
 pub fn call<A: Actor, R>(
     world: &mut A::World,
     id: ActorId,
@@ -335,8 +335,10 @@ pub fn call<A: Actor, R>(
     let undo_mark = world.core().undo.len();
     match &result {
         Ok(_) => {
-            run_later(world);
-            granted::<A>(world, id, wish);
+            if wish != Wish::GoOn {
+                // After what it has asked for before.
+                world.core().put_off(Box::new(move |world| granted::<A>(world, id, wish)));
+            }
             run_later(world);
         }
         Err(CallError::Died) => {

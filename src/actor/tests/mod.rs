@@ -2,6 +2,7 @@
 
 mod asking;
 mod basics;
+mod calls;
 mod corners;
 mod kit;
 mod life;
