@@ -3,6 +3,7 @@
 mod asking;
 mod basics;
 mod corners;
+mod failing;
 mod kit;
 mod life;
 mod mailboxes;
