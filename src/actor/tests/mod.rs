@@ -7,3 +7,6 @@ mod failing;
 mod kit;
 mod life;
 mod mailboxes;
+mod monitors;
+mod pools;
+mod topics;
