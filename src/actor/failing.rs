@@ -65,6 +65,13 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     }
 }
 
+/// An actor has failed, perhaps while another is in the middle of a message: what comes of it is no doing of that one.
+pub(crate) fn failed_apart<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    let mark = world.core().mark();
+    failed::<A>(world, id, cause);
+    world.core().commit(&mark);
+}
+
 /// Runs code of an actor that is no handler: a panic in it goes no further, and is given back.
 pub(crate) fn contained<T>(act: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(act)).map_err(|cause| describe(&*cause))
@@ -76,7 +83,7 @@ pub(crate) fn failed_beside<A: Actor>(world: &mut A::World, id: ActorId, cause: 
     let is_nested = world.core().nesting > 0;
     let Some(cell) = Hosts::<A>::table(world).cell(id) else { return };
     match (cell.phase, &cell.value) {
-        (Phase::Running | Phase::Ending { .. }, Some(_)) => failed::<A>(world, id, cause),
+        (Phase::Running | Phase::Ending { .. }, Some(_)) => failed_apart::<A>(world, id, cause),
         // It is in the middle of a message: after that.
         (Phase::Running | Phase::Ending { .. }, None) if is_nested => {
             world.core().put_off(Box::new(move |world| failed_beside::<A>(world, id, cause)));

@@ -4,7 +4,8 @@ use super::kit::*;
 use crate::actor::{
     actor::{KindSettings, Recovery},
     handling::{self, CallError},
-    supervision::{BackOff, Intensity},
+    supervision::{BackOff, Intensity, Restart, StopLimit, Strategy},
+    tree::{self, SupervisorPlan},
 };
 
 /// Has Bob be called from the handler at hand.
@@ -89,6 +90,35 @@ fn one_that_rests_and_is_called_to_end_has_the_whole_time_for_its_clean_up() {
     assert!(house.find::<BOB>("b").is_some(), "5 s for its clean-up, not the rest of its rest");
     house.pass(100);
     assert!(house.find::<BOB>("b").is_none());
+}
+
+#[test]
+fn one_that_is_made_again_for_a_call_that_failed_stays_as_it_began_where_the_caller_fails_too() {
+    let mut house = House::of(1, KindSettings { recovery: Recovery::Fresh, ..calm() });
+    let plan = SupervisorPlan::new("root", Strategy::OneForOne).actor::<Bob>(
+        k("b"),
+        Restart::Permanent,
+        StopLimit::Within(ms(1000)),
+        |_| Ok(Puppet::new("b")),
+    );
+    hook::<BOB>(|hooks| {
+        hooks.started = std::rc::Rc::new(|_, cx| {
+            cx.schedule(ms(10), say("by time"));
+        });
+    });
+    tree::start(house.at(0), plan);
+    house.settle();
+    house.play::<ADA>(
+        "a",
+        act("call", |_, cx: &mut Cx| {
+            let bob = crate::actor::world::Hosts::<Bob>::table(cx.world).find(&k("b")).unwrap();
+            assert_eq!(handling::call::<Bob, ()>(cx.world, bob, |_, _| panic!("as told")), Err(CallError::Died));
+            panic!("as told");
+        }),
+    );
+    diary();
+    house.pass(10);
+    assert_eq!(diary(), ["b: by time"]);
 }
 
 #[test]
