@@ -7,6 +7,10 @@
 mod asking;
 mod basics;
 mod corners;
+mod failing;
 mod kit;
 mod life;
 mod mailboxes;
+mod monitors;
+mod pools;
+mod topics;
