@@ -25,6 +25,7 @@ pub mod handle;
 pub mod handling;
 mod hashing;
 pub mod histogram;
+pub mod house;
 pub mod key;
 pub mod kind_figures;
 pub mod life;
