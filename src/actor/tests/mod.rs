@@ -10,3 +10,4 @@ mod mailboxes;
 mod monitors;
 mod pools;
 mod topics;
+mod tree;
