@@ -104,8 +104,11 @@ pub(crate) trait KindOps<W: World> {
     fn released(&self, world: &mut W, id: ActorId);
     fn stop(&self, world: &mut W, id: ActorId, waiter: Option<Later<W>>);
     fn kill(&self, world: &mut W, id: ActorId, cause: Cause);
-    fn decided(&self, world: &mut W, id: ActorId, goes_on: bool);
+    /// Its supervisor will not start it again.
+    fn given_up(&self, world: &mut W, id: ActorId);
     fn close(&self, world: &mut W);
+    /// Lets no new ones be while their supervisor stops them.
+    fn pause(&self, world: &mut W, is_paused: bool);
     fn ids(&self, world: &mut W) -> Vec<ActorId>;
     fn watch(&self, world: &mut W, id: ActorId, watcher: (u16, u64)) -> bool;
     fn unwatch(&self, world: &mut W, id: ActorId, watcher: (u16, u64));
@@ -115,8 +118,6 @@ pub(crate) trait KindOps<W: World> {
     fn waiting(&self, world: &mut W) -> usize;
     fn report(&self, world: &mut W) -> report::KindPart;
     fn one(&self, world: &mut W, key: &str) -> Option<serde_json::Value>;
-    /// Makes an actor that was just started a supervisor's child; false where it has failed since.
-    fn adopt(&self, world: &mut W, id: ActorId, child: usize) -> bool;
     fn intensity(&self, world: &mut W) -> Intensity;
 }
 
@@ -156,12 +157,16 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         life::finish::<A>(world, id, cause);
     }
 
-    fn decided(&self, world: &mut A::World, id: ActorId, goes_on: bool) {
-        failing::decided::<A>(world, id, goes_on);
+    fn given_up(&self, world: &mut A::World, id: ActorId) {
+        failing::given_up::<A>(world, id);
     }
 
     fn close(&self, world: &mut A::World) {
         Hosts::<A>::table(world).is_closed = true;
+    }
+
+    fn pause(&self, world: &mut A::World, is_paused: bool) {
+        Hosts::<A>::table(world).is_paused = is_paused;
     }
 
     fn ids(&self, world: &mut A::World) -> Vec<ActorId> {
@@ -197,10 +202,6 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
 
     fn one(&self, world: &mut A::World, key: &str) -> Option<serde_json::Value> {
         report::one::<A>(world, key)
-    }
-
-    fn adopt(&self, world: &mut A::World, id: ActorId, child: usize) -> bool {
-        failing::adopt::<A>(world, id, child)
     }
 
     fn intensity(&self, world: &mut A::World) -> Intensity {

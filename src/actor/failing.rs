@@ -134,34 +134,12 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
     }
 }
 
-/// An actor was started for a supervisor, whose child it is from now on; where it has kept its value, it goes on with that.
-/// False where it has failed as it started.
-pub(crate) fn adopt<A: Actor>(world: &mut A::World, id: ActorId, child: usize) -> bool {
-    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return false };
-    let is_restart = cell.extras().child.replace(child).is_some();
-    match cell.phase {
-        Phase::Down if cell.value.is_some() => {
-            go_on::<A>(world, id);
-            Hosts::<A>::table(world).phase(id).is_some_and(|(phase, _)| phase == Phase::Running)
-        }
-        Phase::Running => {
-            if is_restart {
-                cell.counts.restarts += 1;
-                Hosts::<A>::table(world).figures.restarts.add(1);
-            }
-            true
-        }
-        _ => false,
-    }
-}
-
-/// The supervisor of an actor that has failed has decided: it goes on, with a fresh value put in by its start, or ends.
-pub(crate) fn decided<A: Actor>(world: &mut A::World, id: ActorId, goes_on: bool) {
-    if goes_on {
-        return go_on::<A>(world, id);
-    }
+/// The supervisor of an actor that stands still has given it up: it failed, or its start was put off and is off now.
+pub(crate) fn given_up<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     cell.extras().child = None;
-    let cause = cell.extras().cause.take().unwrap_or_else(|| "its supervisor ended it".to_owned());
-    life::finish::<A>(world, id, Cause::Failed(cause));
+    match cell.extras().cause.take() {
+        Some(cause) => life::finish::<A>(world, id, Cause::Failed(cause)),
+        None => life::stop::<A>(world, id, None),
+    }
 }

@@ -50,7 +50,7 @@ pub fn spawn<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<Ac
 pub fn spawn_here<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<ActorId, SpawnError> {
     let now = world.core().now;
     let table = Hosts::<A>::table(world);
-    if table.is_closed {
+    if table.takes_none() {
         return Err(SpawnError::KindEnded);
     }
     let id = match table.find(&key) {
@@ -78,7 +78,7 @@ pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
     let id = Hosts::<A>::table(world).insert(None, now);
     note_spawned(world, id);
     begin_as::<A>(world, id, Box::new(actor), true);
-    if Hosts::<A>::table(world).is_closed {
+    if Hosts::<A>::table(world).takes_none() {
         stop::<A>(world, id, None);
     }
     handle::counted(world.core(), id)
@@ -88,7 +88,7 @@ pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
 pub(crate) fn activate<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let Some(key) = cell.key.clone() else { return };
-    if Hosts::<A>::table(world).is_closed {
+    if Hosts::<A>::table(world).takes_none() {
         return finish_closed::<A>(world, id);
     }
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
@@ -512,7 +512,7 @@ pub(crate) fn finish<A: Actor>(world: &mut A::World, id: ActorId, cause: Cause) 
     if cause == Cause::Retired {
         table.figures.retirements.add(1);
     }
-    let has_next = key.is_some() && !died && !table.is_closed;
+    let has_next = key.is_some() && !died && !table.takes_none();
     // What it had asked for itself is nobody else's.
     let (next, dead): (Vec<_>, Vec<_>) = left.into_iter().partition(|envelope| has_next && !envelope.is_own);
     if !next.is_empty() {

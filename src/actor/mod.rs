@@ -33,6 +33,7 @@ pub mod mailbox;
 pub mod mesh;
 pub mod moment;
 pub mod monitor;
+mod named;
 mod outbox;
 pub mod parcel;
 pub mod placement;

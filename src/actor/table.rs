@@ -212,6 +212,8 @@ pub struct Table<A: Actor> {
     pub(crate) pool_cursor: usize,
     /// No actor of it is made any more.
     pub(crate) is_closed: bool,
+    /// The same, while its supervisor stops them all.
+    pub(crate) is_paused: bool,
 }
 
 impl<A: Actor> Default for Table<A> {
@@ -237,6 +239,7 @@ impl<A: Actor> Table<A> {
             pool: Vec::new(),
             pool_cursor: 0,
             is_closed: false,
+            is_paused: false,
         }
     }
 
@@ -353,6 +356,11 @@ impl<A: Actor> Table<A> {
 
     pub(crate) fn cell_mut(&mut self, id: ActorId) -> Option<&mut Cell<A>> {
         self.cells.get_mut(id.slot as usize).filter(|cell| cell.generation == id.generation)
+    }
+
+    /// No actor of it is made now.
+    pub(crate) fn takes_none(&self) -> bool {
+        self.is_closed || self.is_paused
     }
 
     /// Makes an empty cell.

@@ -15,3 +15,4 @@ mod mailboxes;
 mod monitors;
 mod pools;
 mod topics;
+mod tree;
