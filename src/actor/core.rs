@@ -250,6 +250,7 @@ pub struct Core<W: World> {
     pub(crate) nesting: usize,
     /// When this turn is to be over.
     turn_until: Moment,
+    is_over: bool,
     next_id: u64,
     tasks: FuturesUnordered<Task<W>>,
     alarm: Arc<Alarm>,
@@ -295,6 +296,7 @@ impl<W: World> Core<W> {
             running,
             nesting: 0,
             turn_until: now,
+            is_over: false,
             next_id: (host as u64) << 48,
             tasks: FuturesUnordered::new(),
             waker: Waker::from(alarm.clone()),
@@ -344,6 +346,16 @@ impl<W: World> Core<W> {
     pub fn tell_time(&mut self) -> Moment {
         self.now = self.clock.now();
         self.now
+    }
+
+    /// Has the host end.
+    pub fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Whether the host is to end.
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// How to reach the hosts from anywhere.

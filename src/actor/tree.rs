@@ -23,6 +23,9 @@ use crate::actor::{
 /// A start is a factory's call, done at once; this bounds what the machine waits for its report.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
+/// What is done when the root has ended.
+type OnOutcome = Box<dyn FnOnce(&Ended)>;
+
 /// What a child is.
 enum What<W> {
     /// A supervisor of its own children.
@@ -70,7 +73,7 @@ pub(crate) struct Tree<W> {
     /// How the root has ended.
     ended: Option<Ended>,
     /// Told of it.
-    on_outcome: Option<Box<dyn FnOnce(&Ended)>>,
+    on_outcome: Option<OnOutcome>,
     pub last_panic: String,
 }
 
