@@ -87,6 +87,12 @@ pub(crate) enum Undo {
     Spawned(ActorId),
 }
 
+/// How much handlers had done and asked for at a moment.
+pub(crate) struct Mark {
+    pub undo: usize,
+    pub later: usize,
+}
+
 /// What the runtime does with the actors of a kind without knowing their type.
 pub(crate) trait KindOps<W: World> {
     fn run(&self, world: &mut W, slot: u32);
@@ -431,6 +437,25 @@ impl<W: World> Core<W> {
     #[cfg(test)]
     pub(crate) fn tasks(&self) -> usize {
         self.tasks.len()
+    }
+
+    /// Where things stand, to [commit](Self::commit) what is done from here on, or to undo it.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { undo: self.undo.len(), later: self.later.len() }
+    }
+
+    /// What was done since then stays, whatever becomes of who is in the middle of a message.
+    pub(crate) fn commit(&mut self, since: &Mark) {
+        self.undo.truncate(since.undo);
+        if self.nesting > 0 {
+            self.committed.extend(self.later.drain(since.later..));
+        }
+    }
+
+    /// Puts something off until nobody is in the middle of a message, behind what was put off before. It is done whatever becomes
+    /// of who is.
+    pub(crate) fn put_off(&mut self, act: Later<W>) {
+        if self.nesting > 0 { self.committed.push(act) } else { self.later.push(act) }
     }
 
     fn released(&self) -> &flume::Receiver<ActorId> {

@@ -65,6 +65,13 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     }
 }
 
+/// An actor has failed, perhaps while another is in the middle of a message: what comes of it is no doing of that one.
+pub(crate) fn failed_apart<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    let mark = world.core().mark();
+    failed::<A>(world, id, cause);
+    world.core().commit(&mark);
+}
+
 /// Runs code of an actor that is no handler: a panic in it goes no further, and is given back.
 pub(crate) fn contained<T>(act: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(act)).map_err(|cause| describe(&*cause))
@@ -73,14 +80,17 @@ pub(crate) fn contained<T>(act: impl FnOnce() -> T) -> Result<T, String> {
 /// Code of an actor has panicked beside its handlers: at making a message of an answer, in a future of its own. It has failed
 /// as if that had been a message.
 pub(crate) fn failed_beside<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
-    let cell = Hosts::<A>::table(world).cell(id);
-    let is_up =
-        cell.is_some_and(|cell| cell.value.is_some() && matches!(cell.phase, Phase::Running | Phase::Ending { .. }));
-    if is_up {
-        return failed::<A>(world, id, cause);
+    let is_nested = world.core().nesting > 0;
+    let Some(cell) = Hosts::<A>::table(world).cell(id) else { return };
+    match (cell.phase, &cell.value) {
+        (Phase::Running | Phase::Ending { .. }, Some(_)) => failed_apart::<A>(world, id, cause),
+        // It is in the middle of a message: after that.
+        (Phase::Running | Phase::Ending { .. }, None) if is_nested => {
+            world.core().put_off(Box::new(move |world| failed_beside::<A>(world, id, cause)));
+        }
+        // It has failed already.
+        _ => tracing::error!(kind = A::KIND, %id, cause, "something of an actor panicked, and is dropped"),
     }
-    // It is no more, or rests, or is in the middle of a message: there is nobody to fail.
-    tracing::error!(kind = A::KIND, %id, cause, "something of an actor panicked, and is dropped");
 }
 
 /// Its value is not to be used again. What it had set going goes with it, and what it had put aside is for the fresh one.

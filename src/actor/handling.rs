@@ -234,7 +234,7 @@ pub(crate) fn enter<A: Actor, R>(
         }
     }
     let core = world.core();
-    let (undo_mark, later_mark) = (core.undo.len(), core.later.len());
+    let mark = core.mark();
     core.nesting += 1;
     let mut cx = Context::new(world, id, metadata, reply);
     let result = catch_unwind(AssertUnwindSafe(|| act(&mut value, &mut cx)));
@@ -245,18 +245,16 @@ pub(crate) fn enter<A: Actor, R>(
         core.running.restore(&shown);
     }
     let result = match result.unwrap_or_else(|cause| Err(describe(&*cause))) {
-        Ok(result) if is_part && core.nesting > 0 => Ok((result, reply)),
         Ok(result) => {
-            core.undo.truncate(undo_mark);
-            if core.nesting > 0 {
-                core.committed.extend(core.later.drain(later_mark..));
+            if !is_part || core.nesting == 0 {
+                core.commit(&mark);
             }
             Ok((result, reply))
         }
         Err(cause) => {
             core.tree.last_panic = cause;
-            core.later.truncate(later_mark);
-            undo::<A>(world, undo_mark);
+            core.later.truncate(mark.later);
+            undo(world, mark.undo);
             // What was forwarded has been taken back: its asker waits for this actor again.
             Err(reply.or(forwarded))
         }
@@ -293,7 +291,7 @@ pub(crate) fn enter<A: Actor, R>(
 }
 
 /// Takes back what a handler has sent before it failed, the last first; then tells those that it owed a reply.
-fn undo<A: Actor>(world: &mut A::World, mark: usize) {
+fn undo<W: World>(world: &mut W, mark: usize) {
     let mut owed = Vec::new();
     while world.core().undo.len() > mark {
         match world.core().undo.pop() {
@@ -324,8 +322,8 @@ fn undo<A: Actor>(world: &mut A::World, mark: usize) {
 /// [`Table::is_free`](crate::actor::table::Table::is_free) first and send a message where it is not.
 ///
 /// For hot paths within one host. It goes through to an actor that rests after a failure, where that has kept its value, and
-/// not to one that waits for its supervisor's decision. A call into an actor that is in the middle of a message, its own caller for example,
-/// is refused, so calls can form no cycle.
+/// not to one that waits for its supervisor's decision. A call into an actor that is in the middle of a message, its own
+/// caller for example, is refused, so calls can form no cycle.
 pub fn call<A: Actor, R>(
     world: &mut A::World,
     id: ActorId,
@@ -335,22 +333,21 @@ pub fn call<A: Actor, R>(
     let metadata = Metadata { id: 0, sender: None, created_at: now, deadline: None, priority: Priority::Control };
     let occasion = Occasion { metadata, reply: None, is_message: true, is_part: false };
     let Entered { result, wish, .. } = enter::<A, R>(world, id, occasion, |actor, cx| Ok(act(actor, cx)));
-    let undo_mark = world.core().undo.len();
     match &result {
         Ok(_) => {
-            run_later(world);
-            granted::<A>(world, id, wish);
+            if wish != Wish::GoOn {
+                // After what it has asked for before.
+                world.core().put_off(Box::new(move |world| granted::<A>(world, id, wish)));
+            }
             run_later(world);
         }
         Err(CallError::Died) => {
             let cause = failing::last_panic(world);
-            failing::failed::<A>(world, id, cause);
+            failing::failed_apart::<A>(world, id, cause);
             run_later(world);
         }
-        Err(_) => {}
+        Err(CallError::NoSuchActor | CallError::Busy) => {}
     }
-    // What came of it is no doing of the caller's.
-    world.core().undo.truncate(undo_mark);
     result
 }
 

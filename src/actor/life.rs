@@ -139,7 +139,6 @@ pub fn loaded<A: Actor>(world: &mut A::World, id: ActorId, loaded: Result<A, A::
     if Hosts::<A>::table(world).phase(id).is_none_or(|(phase, _)| phase != Phase::Loading) {
         return;
     }
-    clear_life_timer::<A>(world, id);
     match loaded {
         Ok(actor) => begin::<A>(world, id, Box::new(actor)),
         Err(error) => nobody::<A>(world, id, Some(error)),
@@ -263,8 +262,10 @@ pub(crate) fn aside<A: Actor>(
     }
 }
 
+/// Has an actor be at something else. The time that it had for what it was at is over.
 pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phase) {
     let now = world.core().now;
+    clear_life_timer::<A>(world, id);
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else { return };
     let was = std::mem::replace(&mut cell.phase, phase);
@@ -276,8 +277,8 @@ pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phas
     }
 }
 
+/// Gives an actor so much time for what it is at.
 pub(crate) fn set_life_timer<A: Actor>(world: &mut A::World, id: ActorId, after: std::time::Duration) {
-    clear_life_timer::<A>(world, id);
     let core = world.core();
     let timer = core.timers.set(core.now + after, Timed::Life(id));
     if let Some(cell) = Hosts::<A>::table(world).cell_mut(id) {
@@ -285,7 +286,7 @@ pub(crate) fn set_life_timer<A: Actor>(world: &mut A::World, id: ActorId, after:
     }
 }
 
-pub(crate) fn clear_life_timer<A: Actor>(world: &mut A::World, id: ActorId) {
+fn clear_life_timer<A: Actor>(world: &mut A::World, id: ActorId) {
     let timer = Hosts::<A>::table(world).cell_mut(id).and_then(|cell| cell.extras.as_mut()?.life_timer.take());
     if let Some(timer) = timer {
         world.core().timers.cancel(timer);
@@ -375,10 +376,7 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
         // In the middle of a message: it ends after that.
         Phase::Running if cell.value.is_none() => cell.extras().is_to_stop = true,
         // It has a value to clean up.
-        _ if cell.value.is_some() => {
-            clear_life_timer::<A>(world, id);
-            begin_ending::<A>(world, id, false);
-        }
+        _ if cell.value.is_some() => begin_ending::<A>(world, id, false),
         _ => finish::<A>(world, id, Cause::Stopped),
     }
 }
@@ -494,7 +492,6 @@ impl Going {
 fn take_out<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Remains<A>> {
     let left = sending::empty::<A>(world, id);
     set_phase::<A>(world, id, Phase::Down);
-    clear_life_timer::<A>(world, id);
     let mut cell = Hosts::<A>::table(world).remove(id)?;
     if let Some(extras) = &mut cell.extras {
         let going = Going::take(extras);

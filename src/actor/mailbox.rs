@@ -51,11 +51,12 @@ impl<T> Default for Mailbox<T> {
 impl<T> Mailbox<T> {
     /// Adds a message, where its lane holds fewer than `capacity`.
     pub fn push(&mut self, priority: Priority, message: T, capacity: usize, overflow: Overflow) -> Pushed<T> {
+        let has_room = self.has_room(priority, capacity);
         let lane = match priority {
             Priority::Control => &mut self.control,
             Priority::Data => &mut self.data,
         };
-        if lane.len() < capacity && (priority == Priority::Control || self.parked.is_empty()) {
+        if has_room {
             lane.push_back(message);
             return Pushed::Taken;
         }
@@ -75,6 +76,15 @@ impl<T> Mailbox<T> {
                 self.parked.push_back(message);
                 Pushed::Parked
             }
+        }
+    }
+
+    /// Whether a lane that holds fewer than `capacity` takes one more, behind nothing that waits beside it.
+    #[inline]
+    pub fn has_room(&self, priority: Priority, capacity: usize) -> bool {
+        match priority {
+            Priority::Control => self.control.len() < capacity,
+            Priority::Data => self.data.len() < capacity && self.parked.is_empty(),
         }
     }
 

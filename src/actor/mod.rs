@@ -38,6 +38,7 @@ mod outbox;
 pub mod parcel;
 pub mod placement;
 pub mod pool;
+pub mod prelude;
 pub mod remote;
 pub mod report;
 pub mod rng;

@@ -60,6 +60,7 @@ pub(crate) enum NoAnswer {
 type Refused<A> = (TellError<<A as Actor>::Message>, Option<ReplyOf<A>>);
 
 /// Sends a message, to this host or another.
+#[inline]
 pub(crate) fn send<A: Actor, W: World>(
     world: &mut W,
     to: To<'_, A>,
@@ -67,49 +68,75 @@ pub(crate) fn send<A: Actor, W: World>(
     metadata: Metadata,
     reply: Option<ReplyOf<A>>,
 ) -> Result<(), Refused<A>> {
-    let me = usize::from(world.core().host);
     if TypeId::of::<W>() == TypeId::of::<A::World>()
         && let Some(world) = (world as &mut dyn Any).downcast_mut::<A::World>()
-        && let Some(table) = Hosts::<A>::find_table(world)
+        && Hosts::<A>::find_table(world).is_some()
     {
-        let local = match &to {
-            To::Key(key) => match table.keys.get(*key).copied() {
-                Some(slot) => Some(slot),
-                None if world.core().post.registry.home::<A>(key).is_none_or(|home| home == me) => {
-                    let now = world.core().now;
-                    Some(Hosts::<A>::table(world).insert(Some((*key).clone()), now).slot)
+        let (slot, route) = match &to {
+            To::Key(key) => (known_or_new::<A>(world, key), 0),
+            To::At(host, key) if *host == world.core().host => (Some(known_or_insert::<A>(world, key)), 0),
+            To::Id(id) => {
+                let table = Hosts::<A>::table(world);
+                if id.host == table.host {
+                    if id.kind != table.kind || table.cell(*id).is_none() {
+                        return Err((TellError::Stopped(message), reply));
+                    }
+                    (Some(id.slot), 0)
+                } else {
+                    (None, 0)
                 }
-                None => None,
-            },
-            To::At(host, key) if usize::from(*host) == me => match table.keys.get(*key).copied() {
-                Some(slot) => Some(slot),
-                None => {
-                    let now = world.core().now;
-                    Some(Hosts::<A>::table(world).insert(Some((*key).clone()), now).slot)
-                }
-            },
-            To::Id(id) if usize::from(id.host) == me => {
-                if id.kind != table.kind || table.cell(*id).is_none() {
-                    return Err((TellError::Stopped(message), reply));
-                }
-                Some(id.slot)
             }
-            To::Pool(route) if pool_host::<A>(world.core()) == Some(me) => {
+            To::Pool(route) if pool_host::<A>(world.core()) == Some(world.core().host()) => {
                 match pool::pick(Hosts::<A>::table(world), route) {
-                    Ok(slot) => Some(slot),
+                    Ok(slot) => (Some(slot), route.hash()),
                     Err(pool::NoMember(Some(member))) => {
                         return Err((TellError::NoSuchMember { member, message }, reply));
                     }
                     Err(pool::NoMember(None)) => return Err((TellError::Stopped(message), reply)),
                 }
             }
-            To::At(..) | To::Id(_) | To::Pool(_) => None,
+            To::At(..) | To::Pool(_) => (None, 0),
         };
-        if let Some(slot) = local {
-            let route = if let To::Pool(route) = &to { route.hash() } else { 0 };
+        if let Some(slot) = slot {
             return push::<A>(world, slot, Envelope { route, ..Envelope::new(message, metadata, reply) });
         }
     }
+    send_away::<A, W>(world, to, message, metadata, reply)
+}
+
+/// The place of an actor of this host, a new one where the key is at home here and not known yet; none where it lives
+/// elsewhere.
+#[inline]
+fn known_or_new<A: Actor>(world: &mut A::World, key: &A::Key) -> Option<u32> {
+    if let Some(&slot) = Hosts::<A>::table(world).keys.get(key) {
+        return Some(slot);
+    }
+    let core = world.core();
+    let is_here = core.post.registry.home::<A>(key).is_none_or(|home| home == core.host());
+    is_here.then(|| insert::<A>(world, key))
+}
+
+/// The same, wherever the key's home is.
+fn known_or_insert<A: Actor>(world: &mut A::World, key: &A::Key) -> u32 {
+    match Hosts::<A>::table(world).keys.get(key) {
+        Some(&slot) => slot,
+        None => insert::<A>(world, key),
+    }
+}
+
+fn insert<A: Actor>(world: &mut A::World, key: &A::Key) -> u32 {
+    let now = world.core().now;
+    Hosts::<A>::table(world).insert(Some(key.clone()), now).slot
+}
+
+/// Sends a message to another host.
+fn send_away<A: Actor, W: World>(
+    world: &mut W,
+    to: To<'_, A>,
+    message: A::Message,
+    metadata: Metadata,
+    reply: Option<ReplyOf<A>>,
+) -> Result<(), Refused<A>> {
     let core = world.core();
     let host = match &to {
         To::Key(key) => core.post.registry.home::<A>(key),
@@ -203,7 +230,31 @@ pub(crate) fn arrive<A: Actor>(world: &mut A::World, posted: Posted<A>) {
 }
 
 /// Puts a message before an actor of this host.
+#[inline]
 pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope<A>) -> Result<(), Refused<A>> {
+    let table = Hosts::<A>::table(world);
+    let (kind, capacity) = (table.kind, table.settings.mailbox);
+    let Metadata { id: message, priority, .. } = envelope.metadata;
+    let cell = &mut table.cells[slot as usize];
+    if !cell.mailbox.has_room(priority, capacity) {
+        return push_full::<A>(world, slot, envelope);
+    }
+    cell.mailbox.push_promised(priority, envelope);
+    let is_woken = cell.wake();
+    table.figures.pending.add(1);
+    let core = world.core();
+    if is_woken {
+        core.ready.push_back((kind, slot));
+    }
+    if core.nesting > 0 {
+        core.undo.push(Undo::Told { kind, slot, message });
+    }
+    Ok(())
+}
+
+/// Does as the kind wants with a message that its mailbox has no room for.
+#[cold]
+fn push_full<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope<A>) -> Result<(), Refused<A>> {
     let table = Hosts::<A>::table(world);
     let (capacity, mut overflow) = (table.settings.mailbox, table.settings.overflow);
     let (kind, priority, sender) = (table.kind, envelope.metadata.priority, envelope.metadata.sender);
@@ -254,8 +305,11 @@ pub(crate) fn push_promised<A: Actor>(world: &mut A::World, id: ActorId, message
     };
     let priority = if cell.is_restricted() { Priority::Control } else { Priority::Data };
     cell.mailbox.push_own(priority, envelope);
+    let (is_woken, kind) = (cell.wake(), table.kind);
     table.figures.pending.add(1);
-    enqueue::<A>(world, id.slot);
+    if is_woken {
+        world.core().ready.push_back((kind, id.slot));
+    }
 }
 
 /// Has an actor run when it can.
@@ -263,8 +317,7 @@ pub(crate) fn enqueue<A: Actor>(world: &mut A::World, slot: u32) {
     let table = Hosts::<A>::table(world);
     let kind = table.kind;
     let Some(cell) = table.cells.get_mut(slot as usize) else { return };
-    if !cell.is_queued && cell.can_run() {
-        cell.is_queued = true;
+    if cell.wake() {
         world.core().ready.push_back((kind, slot));
     }
 }

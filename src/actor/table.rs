@@ -172,7 +172,16 @@ impl<A: Actor> Cell<A> {
         self.rests > 0 || matches!(self.phase, Phase::Ending { .. })
     }
 
+    /// Whether it is to be put in the list of those to run; notes that it is.
+    #[inline]
+    pub fn wake(&mut self) -> bool {
+        let is_woken = !self.is_queued && self.can_run();
+        self.is_queued |= is_woken;
+        is_woken
+    }
+
     /// What it would handle now.
+    #[inline]
     pub fn can_run(&self) -> bool {
         match self.phase {
             Phase::New => true,

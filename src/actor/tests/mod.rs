@@ -6,6 +6,7 @@
 
 mod asking;
 mod basics;
+mod calls;
 mod corners;
 mod failing;
 mod kit;
