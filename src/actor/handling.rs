@@ -230,7 +230,7 @@ pub(crate) fn enter<A: Actor, R>(
     if running.is_other(id.kind, id.slot, id.generation) {
         match table.key(id) {
             Some(key) => running.name(&key.text()),
-            None => running.name(&id.to_string()),
+            None => running.name(&format!("#{id}")),
         }
     }
     let core = world.core();

@@ -538,13 +538,12 @@ impl House {
     pub fn run<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
         for _ in 0..PATIENCE {
-            let mut cx = TaskContext::from_waker(Waker::noop());
-            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                return output;
-            }
-            self.settle();
-            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                return output;
+            // As often as it may ask one host after the other at one moment.
+            for _ in 0..8 {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+                    return output;
+                }
+                self.settle();
             }
             self.leap(1);
         }

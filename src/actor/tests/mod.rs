@@ -14,5 +14,7 @@ mod life;
 mod mailboxes;
 mod monitors;
 mod pools;
+mod reports;
+mod shutdown;
 mod topics;
 mod tree;
