@@ -554,6 +554,14 @@ impl House {
     fn leave(&mut self) {
         self.settle();
         for _ in 0..100 {
+            if self.hosts.iter_mut().all(|host| {
+                (0..host.core().kinds.len()).all(|kind| {
+                    let ops = host.core().kinds[kind].ops;
+                    ops.len(host) == 0
+                })
+            }) {
+                break;
+            }
             for host in 0..self.hosts.len() {
                 let world = self.at(host);
                 for kind in 0..world.core().kinds.len() {

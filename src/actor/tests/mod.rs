@@ -9,6 +9,7 @@ mod basics;
 mod calls;
 mod corners;
 mod failing;
+mod interleavings;
 mod kit;
 mod life;
 mod mailboxes;
