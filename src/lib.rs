@@ -6,19 +6,19 @@
 //!                     front desk (tokio, its own core)          stage (glommio, one pinned thread a shard)
 //!  client ─ TCP ─▶ http/: pages, health, auth, upgrade ─ socket + session ─▶ server/stage: the room's shard
 //!                                                                            rooms · connections · users
-//!                     back office (tokio)                                               │ bounded requests
-//!                     store/: embedded state and documents ◀── server/back_office ◀─────┘
+//!                     back office (tokio)                                               │ bounded asks
+//!                     store/: embedded state and documents ◀── server/library … ◀───────┘
 //! ```
 //!
 //! | layer | module | what it is |
 //! |---|---|---|
 //! | 0 | [`protocol`] | wire types, codecs, MIDI events, ids, close codes; pure. All that clients need |
 //! | 1 | `domain` | state machines: the room, quotas, rates, chat, names; pure, time passed in |
-//! | 2 | `actor` | the runtime: shards pinned to cores, the mesh of inboxes between them; knows no piano |
+//! | 2 | `actor` | the runtime: hosts on glommio and tokio, actors, mailboxes, supervision, the mesh between them; knows no piano |
 //! | 3 | `net` | a shard's sockets: frames, outboxes, readiness |
 //! | 3 | `store` | state and documents, each a trait with an embedded implementation |
 //! | 3 | `http` | the front desk: what a connection meets before it has a shard |
-//! | 4 | `server` | actors (a machine and its effects), changing rooms, wiring, shutdown |
+//! | 4 | `server` | actors (a machine and its effects), their supervision tree, changing rooms, wiring, shutdown |
 //! | 5 | `config`, `cli` | settings from file and environment; the command line |
 //!
 //! A layer uses those above it in this table alone; a test reads the sources and holds that.
@@ -40,7 +40,8 @@
 //! - Each request that carries an id gets exactly one answer that carries it, after the commit where it is about something saved.
 //! - Every queue has a bound, and every drop is counted with its reason.
 //! - The wall clock is read once. Time is an argument wherever something is decided.
-//! - Nothing a peer sends makes a panic; a panic all the same ends one connection, not its shard.
+//! - Nothing a peer sends makes a panic. A panic all the same harms nobody else: what the failed handler had sent is taken back, who
+//!   asked is told, a room goes on from its value, a connection is closed; see `server::tree`.
 
 #[cfg(feature = "server")]
 #[allow(clippy::disallowed_methods, reason = "a host reads the clock once a turn; its actors are told the time")]

@@ -18,5 +18,10 @@ fn main() -> ExitCode {
 
 /// Runs the server until it is told to stop.
 fn serve(config: Config) -> Result<(), Failure> {
+    // Only in builds that are made for it; what is shipped has no such switch.
+    #[cfg(feature = "faults")]
+    if let Some(one_in) = std::env::var("FAULTS_ROOM_ONE_IN").ok().and_then(|one_in| one_in.parse().ok()) {
+        pianorhythm_server::domain::fault::inject(one_in);
+    }
     Ok(run::run(&config)?)
 }

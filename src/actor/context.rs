@@ -3,15 +3,16 @@
 //! Whatever a handler sends, schedules, answers or asks for through its context takes place when it returns, and not at all
 //! where it panics.
 
-use std::{future::Future, time::Duration};
+use std::{any::TypeId, future::Future, thread, time::Duration};
 
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 
 use crate::actor::{
-    actor::Actor,
+    actor::{Actor, KindSettings},
     core::{Later, Timed, Undo},
     deferred::{self, Owed, Settled},
-    envelope::{ActorId, Answer, Metadata, Priority, ReplyOf, TellError},
+    envelope::{ActorId, Answer, Envelope, Metadata, Priority, ReplyOf, TellError},
+    failing,
     handle::Handle,
     handling,
     life::{self, SpawnError},
@@ -23,6 +24,7 @@ use crate::actor::{
     remote::Remote,
     sending::{self, To},
     table::Phase,
+    task,
     timers::TimerId,
     topic::{self, Topic},
     world::{Hosts, World},
@@ -51,6 +53,14 @@ pub(crate) enum Wish {
     Retire,
 }
 
+/// What is left of a context when its handler has returned, or panicked.
+pub(crate) struct Parts<A: Actor> {
+    pub reply: Option<ReplyOf<A>>,
+    pub forwarded: Option<ReplyOf<A>>,
+    pub stashed: Option<A::Message>,
+    pub wish: Wish,
+}
+
 /// What a handler is given.
 pub struct Context<'a, A: Actor> {
     /// All that lives on this thread, the actor itself taken out.
@@ -58,6 +68,8 @@ pub struct Context<'a, A: Actor> {
     id: ActorId,
     metadata: Metadata,
     reply: Option<ReplyOf<A>>,
+    /// Where the reply to what it has forwarded goes.
+    forwarded: Option<ReplyOf<A>>,
     answer: Option<Answer<A::Reply, A::Error>>,
     stashed: Option<A::Message>,
     wish: Wish,
@@ -65,11 +77,12 @@ pub struct Context<'a, A: Actor> {
 
 impl<'a, A: Actor> Context<'a, A> {
     pub(crate) fn new(world: &'a mut A::World, id: ActorId, metadata: Metadata, reply: Option<ReplyOf<A>>) -> Self {
-        Self { world, id, metadata, reply, answer: None, stashed: None, wish: Wish::GoOn }
+        Self { world, id, metadata, reply, forwarded: None, answer: None, stashed: None, wish: Wish::GoOn }
     }
 
-    pub(crate) fn into_parts(self) -> (Option<ReplyOf<A>>, Option<A::Message>, Wish) {
-        (self.reply, self.stashed, self.wish)
+    pub(crate) fn into_parts(self) -> Parts<A> {
+        let Self { reply, forwarded, stashed, wish, .. } = self;
+        Parts { reply, forwarded, stashed, wish }
     }
 
     pub(crate) fn take_answer(&mut self) -> Option<Answer<A::Reply, A::Error>> {
@@ -217,7 +230,10 @@ impl<'a, A: Actor> Context<'a, A> {
         timeout: Option<Duration>,
         map: impl FnOnce(Answer<B::Reply, B::Error>) -> A::Message + 'static,
     ) -> u64 {
-        let timeout = timeout.unwrap_or_else(|| Hosts::<A>::table(self.world).settings.ask_timeout);
+        let timeout = timeout.unwrap_or_else(|| {
+            let asked = self.world.core().kinds.iter().find(|kind| kind.of == TypeId::of::<B>());
+            asked.map_or(KindSettings::default().ask_timeout, |kind| kind.ask_timeout)
+        });
         let deadline = self.now() + timeout;
         let metadata = self.fresh(SendOptions { deadline: Some(deadline), ..SendOptions::default() });
         sending::ask::<B, A>(self.world, self.id, to, message, metadata, deadline, map)
@@ -228,10 +244,11 @@ impl<'a, A: Actor> Context<'a, A> {
         self.answer = Some(Ok(reply));
     }
 
-    /// Keeps the place of reply of the message at hand, to answer later; none where nobody waits.
+    /// Keeps the place of reply of the message at hand, to answer later; none where nobody waits. It is kept for
+    /// a minute after the ask's deadline, though what is answered by then comes too late.
     pub fn owe(&mut self) -> Option<Owed> {
         let reply = self.reply.take()?;
-        let owed = deferred::keep(self.world, self.id, reply);
+        let owed = deferred::keep(self.world, self.id, reply, self.metadata.deadline);
         self.world.core().undo.push(Undo::Deferred(owed.0));
         Some(owed)
     }
@@ -240,6 +257,8 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn answer(&mut self, owed: Owed, answer: Result<A::Reply, A::Error>) {
         let mut answer: Option<Answer<A::Reply, A::Error>> =
             Some(answer.map_err(crate::actor::envelope::AskError::Handler));
+        // Where the handler fails, its reply is not given; who waits for it is told that.
+        self.world.core().undo.push(Undo::Deferred(owed.0));
         self.later(move |world| deferred::settle(world, owed.0, Settled::Answer(&mut answer)));
     }
 
@@ -249,8 +268,12 @@ impl<'a, A: Actor> Context<'a, A> {
         B: Actor<Reply = A::Reply, Error = A::Error>,
     {
         let (metadata, reply) = (self.metadata, self.reply.take());
+        let forwarded = reply.clone();
         match sending::send::<B, _>(self.world, To::Key(key), message, metadata, reply) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.forwarded = self.forwarded.take().or(forwarded);
+                Ok(())
+            }
             Err((error, reply)) => {
                 self.reply = reply;
                 Err(error)
@@ -270,16 +293,20 @@ impl<'a, A: Actor> Context<'a, A> {
         self.set(at, Box::new(move |world| push_own::<A>(world, id, message)))
     }
 
-    /// Sends itself a message at an interval, first after one. A host that was held up sends it once for what it missed.
+    /// Sends itself a message at an interval of a millisecond at least, first after one. A host that was held up sends it once
+    /// for what it missed.
     pub fn schedule_every(&mut self, interval: Duration, make: impl FnMut() -> A::Message + 'static) {
         let id = self.id;
+        let interval = interval.max(SHORTEST_INTERVAL);
         let at = self.now() + interval;
         self.later(move |world| every::<A>(world, id, at, interval, Box::new(make)));
     }
 
     /// Takes a scheduled message back, where it has not been sent yet.
     pub fn cancel(&mut self, timer: TimerId) {
-        self.world.core().timers.cancel(timer);
+        self.later(move |world| {
+            world.core().timers.cancel(timer);
+        });
     }
 
     fn set(&mut self, at: Moment, act: Later<A::World>) -> TimerId {
@@ -291,7 +318,9 @@ impl<'a, A: Actor> Context<'a, A> {
         timer
     }
 
-    /// Runs a future beside the actor, and sends it what comes of it. Ends with the actor: what comes later is dropped.
+    /// Runs a future beside the actor, and sends it what comes of it. It ends with the actor's value: where that fails and is not
+    /// to go on, or ends, the future is dropped. Where it panics, or making a message of what comes of it does, the actor has
+    /// failed.
     pub fn spawn<T: 'static>(
         &mut self,
         future: impl Future<Output = T> + 'static,
@@ -299,13 +328,15 @@ impl<'a, A: Actor> Context<'a, A> {
     ) {
         let id = self.id;
         self.later(move |world| {
-            let task = future
-                .map(move |output| -> Later<A::World> { Box::new(move |world| push_own::<A>(world, id, map(output))) });
-            world.core().spawn(task.boxed_local());
+            task::run::<A, T>(world, id, future, move |world, output| {
+                let metadata = own_metadata(world, id);
+                push_made::<A, _>(world, id, metadata, output, map);
+            });
         });
     }
 
-    /// Attaches a stream: each item comes as a message. Ends with the actor.
+    /// Attaches a stream: each item comes as a message. It is not read while the mailbox is full. It ends with the actor's value,
+    /// as [`spawn`](Self::spawn)'s do.
     pub fn attach<S: Stream + Unpin + 'static>(&mut self, stream: S, map: impl FnMut(S::Item) -> A::Message + 'static) {
         let id = self.id;
         self.later(move |world| next_item::<A, S>(world, id, stream, Box::new(map)));
@@ -315,9 +346,16 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn watch(&mut self, target: ActorId, map: impl FnOnce(Ended) -> A::Message + 'static) -> WatchId {
         let (me, watch) = (self.id, self.world.core().fresh_id());
         self.later(move |world| {
-            let notify = move |world: &mut A::World, ended: Ended| push_own::<A>(world, me, map(ended));
+            let notify = move |world: &mut A::World, ended: Ended| {
+                if let Some(cell) = Hosts::<A>::table(world).cell_mut(me) {
+                    cell.extras().watching.remove(&watch);
+                }
+                // Under the watch's own number, to be found where it is given up.
+                let metadata = Metadata { id: watch, ..own_metadata(world, me) };
+                push_made::<A, _>(world, me, metadata, Ok(ended), map);
+            };
             let Some(cell) = Hosts::<A>::table(world).cell_mut(me) else { return };
-            cell.extras().watching.push(watch);
+            cell.extras().watching.insert(watch);
             let core = world.core();
             core.watches.insert(watch, (target, Box::new(notify)));
             let watcher = (core.host, watch);
@@ -337,10 +375,16 @@ impl<'a, A: Actor> Context<'a, A> {
     pub fn unwatch(&mut self, watch: WatchId) {
         let me = self.id;
         self.later(move |world| {
-            if let Some(cell) = Hosts::<A>::table(world).cell_mut(me) {
-                cell.extras().watching.retain(|known| *known != watch.0);
+            let table = Hosts::<A>::table(world);
+            let Some(cell) = table.cell_mut(me) else { return };
+            if cell.extras().watching.remove(&watch.0) {
+                return monitor::unwatch(world, watch.0);
             }
-            monitor::unwatch(world, watch.0);
+            // Its notice may wait to be handled.
+            let is_notice = |envelope: &Envelope<A>| envelope.is_own && envelope.metadata.id == watch.0;
+            cell.extras().stash.retain(|envelope| !is_notice(envelope));
+            let dropped = cell.mailbox.remove(is_notice);
+            table.figures.pending.sub(dropped as u64);
         });
     }
 
@@ -353,7 +397,7 @@ impl<'a, A: Actor> Context<'a, A> {
     /// Ends a subscription.
     pub fn unsubscribe<T: Topic>(&mut self) {
         let id = self.id;
-        self.later(move |world| topic::unsubscribe::<T, A::World>(world, id));
+        self.later(move |world| topic::unsubscribe::<T, A>(world, id));
     }
 
     /// Publishes an event to whoever has subscribed, on every host.
@@ -431,6 +475,12 @@ impl<'a, A: Actor> Context<'a, A> {
     }
 }
 
+/// A timer that goes off at once and again would leave no time for anything else.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long a stream waits for its actor to take what it has given.
+const STREAM_REST: Duration = Duration::from_millis(1);
+
 fn own_metadata<W: World>(world: &mut W, id: ActorId) -> Metadata {
     let core = world.core();
     Metadata { id: core.fresh_id(), sender: Some(id), created_at: core.now, deadline: None, priority: Priority::Data }
@@ -441,6 +491,24 @@ pub(crate) fn push_own<A: Actor>(world: &mut A::World, id: ActorId, message: A::
     if Hosts::<A>::table(world).cell(id).is_some() {
         let metadata = own_metadata(world, id);
         sending::push_promised::<A>(world, id, message, metadata);
+    }
+}
+
+/// Gives an actor the message that it makes of something, where that came to be and making it does not panic.
+fn push_made<A: Actor, T>(
+    world: &mut A::World,
+    id: ActorId,
+    metadata: Metadata,
+    of: thread::Result<T>,
+    make: impl FnOnce(T) -> A::Message,
+) {
+    if Hosts::<A>::table(world).cell(id).is_none() {
+        return;
+    }
+    let of = of.map_err(|cause| handling::describe(&*cause));
+    match of.and_then(|of| failing::contained(|| make(of))) {
+        Ok(message) => sending::push_promised::<A>(world, id, message, metadata),
+        Err(cause) => failing::failed_beside::<A>(world, id, cause),
     }
 }
 
@@ -473,7 +541,10 @@ fn every<A: Actor>(
         return;
     }
     let act = move |world: &mut A::World| {
-        push_own::<A>(world, id, make());
+        match failing::contained(&mut make) {
+            Ok(message) => push_own::<A>(world, id, message),
+            Err(cause) => return failing::failed_beside::<A>(world, id, cause),
+        }
         let now = world.core().now;
         // What was missed is not made up for.
         let next = if at + interval > now { at + interval } else { now + interval };
@@ -489,18 +560,25 @@ fn next_item<A: Actor, S: Stream + Unpin + 'static>(
     stream: S,
     mut map: Box<dyn FnMut(S::Item) -> A::Message>,
 ) {
-    if Hosts::<A>::table(world).cell(id).is_none() {
-        return;
+    let table = Hosts::<A>::table(world);
+    let Some(depth) = table.depth(id) else { return };
+    if depth >= table.settings.mailbox {
+        let core = world.core();
+        let again = Timed::Act(Box::new(move |world: &mut A::World| next_item::<A, S>(world, id, stream, map)));
+        let timer = core.timers.set(core.now + STREAM_REST, again);
+        return note_timer::<A>(world, id, timer);
     }
-    let task = stream.into_future().map(move |(item, stream)| -> Later<A::World> {
-        Box::new(move |world| {
-            if let Some(item) = item {
-                push_own::<A>(world, id, map(item));
+    task::run::<A, _>(world, id, stream.into_future(), move |world, next| match next {
+        Ok((Some(item), stream)) => match failing::contained(|| map(item)) {
+            Ok(message) => {
+                push_own::<A>(world, id, message);
                 next_item::<A, S>(world, id, stream, map);
             }
-        })
+            Err(cause) => failing::failed_beside::<A>(world, id, cause),
+        },
+        Ok((None, _)) => {}
+        Err(cause) => failing::failed_beside::<A>(world, id, handling::describe(&*cause)),
     });
-    world.core().spawn(task.boxed_local());
 }
 
 /// What [`Actor::activate`] is given.

@@ -27,7 +27,6 @@ use crate::actor::{
     hashing::NumberMap,
     kind_figures::{DeadReason, KindFigures},
     life,
-    mailbox::PlaceTaken,
     mesh::{Address, Lane, SendError},
     moment::{ActorClock, Moment},
     monitor::{self, Cause, Ended},
@@ -36,11 +35,11 @@ use crate::actor::{
     report,
     rng::Rng,
     running::Running,
-    sending::{self, PendingAsk},
+    sending::{self, Completion, NoAnswer, PendingAsk},
     sleep,
     supervision::Intensity,
     timers::{TimerId, Timers},
-    topic::Subscription,
+    topic::Subscribers,
     tree::{self, Tree},
     worker::Work,
     world::{Hosts, World},
@@ -48,6 +47,12 @@ use crate::actor::{
 
 /// Actors that one turn runs at most, each for a batch of its messages.
 const RUNS_PER_TURN: usize = 1024;
+/// After so long a turn begins nothing more: what comes from outside, timers and sockets wait no longer behind actors that always
+/// have something to do. The message at hand is handled to its end.
+const TURN_LIMIT: Duration = Duration::from_millis(2);
+
+/// Futures that one turn has done at most.
+const TASKS_PER_TURN: usize = 1024;
 
 /// Something to do with the world when the handler that asked for it has succeeded.
 pub(crate) type Later<W> = Box<dyn FnOnce(&mut W)>;
@@ -69,37 +74,50 @@ pub(crate) enum Timed<W> {
 /// What a handler has done that is undone where it fails.
 pub(crate) enum Undo {
     /// It told somebody of this host.
-    Told { kind: u16, slot: u32, place: PlaceTaken },
+    Told { kind: u16, slot: u32, message: u64 },
     /// It told somebody elsewhere.
-    Posted { batch: usize },
+    Posted { batch: usize, message: u64 },
     /// It asked.
     Asked(u64),
     /// It set a timer.
     Set(TimerId),
-    /// It kept a place of reply for later.
+    /// It kept a place of reply for later, or gave a reply that was owed.
     Deferred(u64),
+    /// It made an actor.
+    Spawned(ActorId),
+}
+
+/// How much handlers had done and asked for at a moment.
+pub(crate) struct Mark {
+    pub undo: usize,
+    pub later: usize,
 }
 
 /// What the runtime does with the actors of a kind without knowing their type.
 pub(crate) trait KindOps<W: World> {
     fn run(&self, world: &mut W, slot: u32);
-    fn retire_idle(&self, world: &mut W);
+    /// False where the turn's time was over before all had been looked at.
+    fn retire_idle(&self, world: &mut W) -> bool;
     fn life_timer(&self, world: &mut W, id: ActorId);
-    fn take_back(&self, world: &mut W, slot: u32, place: PlaceTaken);
+    fn take_back(&self, world: &mut W, slot: u32, message: u64);
     fn rest(&self, world: &mut W, id: ActorId, change: i32);
     fn released(&self, world: &mut W, id: ActorId);
     fn stop(&self, world: &mut W, id: ActorId, waiter: Option<Later<W>>);
     fn kill(&self, world: &mut W, id: ActorId, cause: Cause);
-    fn decided(&self, world: &mut W, id: ActorId, goes_on: bool);
+    /// Its supervisor will not start it again.
+    fn given_up(&self, world: &mut W, id: ActorId);
     fn close(&self, world: &mut W);
+    /// Lets no new ones be while their supervisor stops them.
+    fn pause(&self, world: &mut W, is_paused: bool);
     fn ids(&self, world: &mut W) -> Vec<ActorId>;
     fn watch(&self, world: &mut W, id: ActorId, watcher: (u16, u64)) -> bool;
     fn unwatch(&self, world: &mut W, id: ActorId, watcher: (u16, u64));
     fn len(&self, world: &mut W) -> usize;
+    /// Messages that wait, all mailboxes together.
+    #[cfg(test)]
+    fn waiting(&self, world: &mut W) -> usize;
     fn report(&self, world: &mut W) -> report::KindPart;
     fn one(&self, world: &mut W, key: &str) -> Option<serde_json::Value>;
-    /// Makes an actor that was just started a supervisor's child; false where it has failed since.
-    fn adopt(&self, world: &mut W, id: ActorId, child: usize) -> bool;
     fn intensity(&self, world: &mut W) -> Intensity;
 }
 
@@ -111,16 +129,16 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         handling::run::<A>(world, slot);
     }
 
-    fn retire_idle(&self, world: &mut A::World) {
-        life::retire_idle::<A>(world);
+    fn retire_idle(&self, world: &mut A::World) -> bool {
+        life::retire_idle::<A>(world)
     }
 
     fn life_timer(&self, world: &mut A::World, id: ActorId) {
         life::life_timer::<A>(world, id);
     }
 
-    fn take_back(&self, world: &mut A::World, slot: u32, place: PlaceTaken) {
-        sending::take_back::<A>(world, slot, place);
+    fn take_back(&self, world: &mut A::World, slot: u32, message: u64) {
+        sending::take_back::<A>(world, slot, message);
     }
 
     fn rest(&self, world: &mut A::World, id: ActorId, change: i32) {
@@ -139,12 +157,16 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         life::finish::<A>(world, id, cause);
     }
 
-    fn decided(&self, world: &mut A::World, id: ActorId, goes_on: bool) {
-        failing::decided::<A>(world, id, goes_on);
+    fn given_up(&self, world: &mut A::World, id: ActorId) {
+        failing::given_up::<A>(world, id);
     }
 
     fn close(&self, world: &mut A::World) {
         Hosts::<A>::table(world).is_closed = true;
+    }
+
+    fn pause(&self, world: &mut A::World, is_paused: bool) {
+        Hosts::<A>::table(world).is_paused = is_paused;
     }
 
     fn ids(&self, world: &mut A::World) -> Vec<ActorId> {
@@ -169,16 +191,17 @@ impl<A: Actor> KindOps<A::World> for Ops<A> {
         Hosts::<A>::table(world).len()
     }
 
+    #[cfg(test)]
+    fn waiting(&self, world: &mut A::World) -> usize {
+        Hosts::<A>::table(world).cells.iter().map(|(_, cell)| cell.mailbox.len()).sum()
+    }
+
     fn report(&self, world: &mut A::World) -> report::KindPart {
         report::kind::<A>(world)
     }
 
     fn one(&self, world: &mut A::World, key: &str) -> Option<serde_json::Value> {
         report::one::<A>(world, key)
-    }
-
-    fn adopt(&self, world: &mut A::World, id: ActorId, child: usize) -> bool {
-        failing::adopt::<A>(world, id, child)
     }
 
     fn intensity(&self, world: &mut A::World) -> Intensity {
@@ -192,6 +215,7 @@ pub(crate) struct Kind<W: World> {
     pub of: TypeId,
     pub ops: &'static dyn KindOps<W>,
     pub figures: Arc<KindFigures>,
+    pub ask_timeout: Duration,
 }
 
 /// Rings the host's bell when a future can go on.
@@ -219,15 +243,20 @@ pub struct Core<W: World> {
     pub(crate) asks: NumberMap<u64, PendingAsk<W>>,
     pub(crate) deferred: NumberMap<u64, Deferred<W>>,
     pub(crate) watches: NumberMap<u64, (ActorId, WatchAction<W>)>,
-    pub(crate) topics: NumberMap<TypeId, Vec<Subscription<W>>>,
+    pub(crate) topics: NumberMap<TypeId, Subscribers<W>>,
     pub(crate) undo: Vec<Undo>,
     pub(crate) later: Vec<Later<W>>,
+    /// The same of handlers that were called by others and have returned: it is done whatever becomes of their callers.
+    pub(crate) committed: Vec<Later<W>>,
     pub(crate) outbox: Outbox,
     pub(crate) tree: Tree<W>,
     pub(crate) rng: Rng,
     pub(crate) dead: DeadLetters,
     pub(crate) running: Arc<Running>,
     pub(crate) nesting: usize,
+    /// When this turn is to be over.
+    turn_until: Moment,
+    is_over: bool,
     next_id: u64,
     tasks: FuturesUnordered<Task<W>>,
     alarm: Arc<Alarm>,
@@ -241,11 +270,13 @@ pub struct Core<W: World> {
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 impl<W: World> Core<W> {
-    /// The core of a host. `seed` makes the jitter of restarts.
+    /// The core of a host, made on the thread that is to turn it. `seed` makes the jitter of restarts.
     ///
     /// # Panics
     /// Where the registry has no such host.
     pub fn new(host: usize, post: Post, clock: ActorClock, seed: u64) -> Self {
+        // What is started before the first turn sleeps by turns as well.
+        sleep::enter_host();
         let running = post.registry.hosts()[host].running.clone();
         let alarm = Arc::new(Alarm { is_woken: AtomicBool::new(false), bell: post.mesh.shard(host).clone() });
         let now = clock.now();
@@ -264,11 +295,14 @@ impl<W: World> Core<W> {
             topics: NumberMap::default(),
             undo: Vec::new(),
             later: Vec::new(),
+            committed: Vec::new(),
             tree: Tree::default(),
             rng: Rng::new(seed),
             dead: DeadLetters::default(),
             running,
             nesting: 0,
+            turn_until: now,
+            is_over: false,
             next_id: (host as u64) << 48,
             tasks: FuturesUnordered::new(),
             waker: Waker::from(alarm.clone()),
@@ -276,6 +310,11 @@ impl<W: World> Core<W> {
             next_sweep: now,
             ending: Vec::new(),
         }
+    }
+
+    /// The turn has taken as long as it may.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.now >= self.turn_until
     }
 
     /// Registers a kind: gives its table its number, its settings, and its place among the figures that the registry has.
@@ -286,14 +325,17 @@ impl<W: World> Core<W> {
         let of = TypeId::of::<A>();
         assert!(self.kinds.iter().all(|kind| kind.of != of), "{} is registered twice", A::KIND);
         let known = &self.post.registry.hosts()[usize::from(self.host)].kinds;
-        let figures = known.iter().find(|(name, _)| *name == A::KIND).map(|(_, figures)| figures.clone());
-        let figures = figures.unwrap_or_default();
+        let told_as = known.iter().position(|(name, _)| *name == A::KIND);
+        let figures = told_as.map(|told_as| known[told_as].1.clone()).unwrap_or_default();
         table.kind = self.kinds.len() as u16;
         table.host = self.host;
-        table.settings = settings;
+        table.told_as = told_as.map_or(table.told_as, |told_as| told_as as u16);
+        // Without a place, or a turn, nothing would ever be handled.
+        table.settings = KindSettings { mailbox: settings.mailbox.max(1), batch: settings.batch.max(1), ..settings };
         table.figures = figures.clone();
         table.running = self.running.clone();
-        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures });
+        let ask_timeout = settings.ask_timeout;
+        self.kinds.push(Kind { name: A::KIND, of, ops: &Ops::<A>(PhantomData), figures, ask_timeout });
     }
 
     /// The host's number.
@@ -312,6 +354,16 @@ impl<W: World> Core<W> {
         self.now
     }
 
+    /// Has the host end.
+    pub fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Whether the host is to end.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// How to reach the hosts from anywhere.
     pub fn remote(&self) -> crate::actor::remote::Remote {
         crate::actor::remote::Remote::new(self.post.clone(), self.clock.clone())
@@ -321,8 +373,10 @@ impl<W: World> Core<W> {
     pub fn is_idle(&self) -> bool {
         self.ready.is_empty()
             && self.later.is_empty()
-            && self.outbox.is_empty()
+            && self.committed.is_empty()
+            && !self.outbox.has_outgoing()
             && self.released().is_empty()
+            && self.now < self.next_sweep
             && !self.alarm.is_woken.load(Ordering::Acquire)
     }
 
@@ -379,6 +433,31 @@ impl<W: World> Core<W> {
         self.send_parcel(host as u16, lane, parcel);
     }
 
+    /// Futures that are not done.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Where things stand, to [commit](Self::commit) what is done from here on, or to undo it.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { undo: self.undo.len(), later: self.later.len() }
+    }
+
+    /// What was done since then stays, whatever becomes of who is in the middle of a message.
+    pub(crate) fn commit(&mut self, since: &Mark) {
+        self.undo.truncate(since.undo);
+        if self.nesting > 0 {
+            self.committed.extend(self.later.drain(since.later..));
+        }
+    }
+
+    /// Puts something off until nobody is in the middle of a message, behind what was put off before. It is done whatever becomes
+    /// of who is.
+    pub(crate) fn put_off(&mut self, act: Later<W>) {
+        if self.nesting > 0 { self.committed.push(act) } else { self.later.push(act) }
+    }
+
     fn released(&self) -> &flume::Receiver<ActorId> {
         &self.post.registry.hosts()[usize::from(self.host)].released.1
     }
@@ -388,22 +467,30 @@ impl<W: World> Core<W> {
     }
 
     fn poll_task(&mut self) -> Option<Later<W>> {
-        match Pin::new(&mut self.tasks).poll_next(&mut TaskContext::from_waker(&self.waker)) {
-            Poll::Ready(done) => done,
-            Poll::Pending => None,
+        let mut cx = TaskContext::from_waker(&self.waker);
+        // Futures are caught one by one; dropping one that is given up is its own code as well.
+        match failing::contained(|| Pin::new(&mut self.tasks).poll_next(&mut cx)) {
+            Ok(Poll::Ready(done)) => done,
+            Ok(Poll::Pending) => None,
+            Err(cause) => {
+                tracing::error!(host = self.host, cause, "a future panicked when it was dropped");
+                Some(Box::new(|_| {}))
+            }
         }
     }
 }
 
 /// Takes in one parcel of the host's inbox.
 pub fn take<W: World>(world: &mut W, parcel: Parcel) {
+    // The last turn may be long ago.
+    world.core().tell_time();
     match parcel {
         Parcel::Do(act) => act(world),
         // For worlds that know what it is; they take it before it comes here.
         Parcel::Handed(_) => {
             tracing::error!(host = world.core().host, "something was handed to a world that takes nothing")
         }
-        Parcel::Answer { id, mut answer } => sending::answered(world, id, sending::Completion::Answer(&mut *answer)),
+        Parcel::Answer { kind, id, mut answer } => sending::came(world, kind, id, &mut *answer),
         Parcel::Published { topic, event } => crate::actor::topic::published(world, topic, &*event),
         Parcel::Ended { watch, ended } => monitor::noticed(world, watch, ended),
         Parcel::Watch { target, watcher, is_on } => monitor::watched_from_afar(world, target, watcher, is_on),
@@ -431,8 +518,10 @@ fn end_kinds<W: World>(world: &mut W, names: &[&'static str], by_force: bool, te
     let kinds: Vec<usize> = (0..core.kinds.len()).filter(|kind| names.contains(&core.kinds[*kind].name)).collect();
     let mut left = 0;
     for &kind in &kinds {
-        let ops = world.core().kinds[kind].ops;
+        let Kind { ops, of, .. } = world.core().kinds[kind];
         ops.close(world);
+        // Their supervisors are not to start them again.
+        tree::dismiss(world, of);
         for id in ops.ids(world) {
             left += 1;
             if by_force {
@@ -467,10 +556,20 @@ fn check_ending<W: World>(world: &mut W) {
 
 /// Does what handlers asked for, in order.
 pub(crate) fn run_later<W: World>(world: &mut W) {
-    while world.core().nesting == 0 && !world.core().later.is_empty() {
-        for act in std::mem::take(&mut world.core().later) {
-            act(world);
+    while world.core().nesting == 0 && !(world.core().committed.is_empty() && world.core().later.is_empty()) {
+        let core = world.core();
+        let mut acts = std::mem::take(&mut core.committed);
+        acts.append(&mut core.later);
+        for act in acts {
+            contained(world, act);
         }
+    }
+}
+
+/// Does something that an actor has put off; a panic in it ends nothing else.
+fn contained<W: World>(world: &mut W, act: impl FnOnce(&mut W)) {
+    if let Err(cause) = failing::contained(|| act(world)) {
+        tracing::error!(host = world.core().host, cause, "something that an actor had put off panicked");
     }
 }
 
@@ -478,15 +577,17 @@ pub(crate) fn run_later<W: World>(world: &mut W) {
 pub fn turn<W: World>(world: &mut W) {
     let core = world.core();
     let now = core.tell_time();
+    core.turn_until = now + TURN_LIMIT;
     let beat = &core.post.registry.hosts()[usize::from(core.host)].heartbeat;
     beat.store(now.as_ns(), Ordering::Relaxed);
-    sleep::enter_host();
     sleep::wake_due(now);
     run_later(world);
     while let Some(due) = world.core().timers.pop_due(now) {
         match due {
-            Timed::Ask(id) => sending::answered(world, id, sending::Completion::TimedOut),
-            Timed::Act(act) => act(world),
+            Timed::Ask(id) => {
+                sending::answered(world, id, Completion::Without(NoAnswer::TimedOut));
+            }
+            Timed::Act(act) => contained(world, act),
             Timed::Life(id) => {
                 let ops = world.core().kinds[usize::from(id.kind)].ops;
                 ops.life_timer(world, id);
@@ -501,22 +602,33 @@ pub fn turn<W: World>(world: &mut W) {
     }
     tree::tick(world);
     if world.core().alarm.is_woken.swap(false, Ordering::AcqRel) {
-        while let Some(act) = world.core().poll_task() {
-            act(world);
+        for polled in 0.. {
+            if polled == TASKS_PER_TURN {
+                world.core().alarm.is_woken.store(true, Ordering::Release);
+                break;
+            }
+            let Some(act) = world.core().poll_task() else { break };
+            contained(world, act);
             run_later(world);
         }
     }
     if now >= world.core().next_sweep {
-        world.core().next_sweep = now + SWEEP_EVERY;
+        let mut is_through = true;
         for kind in 0..world.core().kinds.len() {
             let ops = world.core().kinds[kind].ops;
-            ops.retire_idle(world);
+            is_through &= ops.retire_idle(world);
         }
+        // Where many retire at once, the next turn goes on with it.
+        let core = world.core();
+        core.next_sweep = if is_through { core.now + SWEEP_EVERY } else { core.now };
     }
     for _ in 0..RUNS_PER_TURN {
         let Some((kind, slot)) = world.core().ready.pop_front() else { break };
         let ops = world.core().kinds[usize::from(kind)].ops;
         ops.run(world, slot);
+        if world.core().is_turn_over() {
+            break;
+        }
     }
     if !world.core().ending.is_empty() {
         check_ending(world);

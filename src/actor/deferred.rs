@@ -1,10 +1,13 @@
 //! Replies that are given later than in the handler of their ask.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use crate::actor::{
+    core::Timed,
     envelope::{ActorId, Answer, AskError, ReplyTo},
+    moment::Moment,
     sending,
+    timers::TimerId,
     world::World,
 };
 
@@ -22,18 +25,33 @@ pub(crate) enum Settled<'a> {
     Died,
     /// The actor has ended.
     Stopped,
+    /// Nobody waits any more.
+    TimedOut,
 }
+
+/// Tells who waits for a reply what it is.
+type Settle<W> = Box<dyn FnOnce(&mut W, Settled<'_>)>;
 
 /// A place of reply that is kept.
 pub(crate) struct Deferred<W> {
     /// Who owes it.
     pub actor: ActorId,
     /// Tells who waits.
-    pub settle: Box<dyn FnOnce(&mut W, Settled<'_>)>,
+    pub settle: Settle<W>,
+    /// Forgets it when its asker waits no longer.
+    timer: Option<TimerId>,
 }
 
-/// Keeps a place of reply.
-pub(crate) fn keep<W: World, R, E>(world: &mut W, actor: ActorId, reply: ReplyTo<R, E>) -> Owed
+/// So long after its asker has given up, a reply that is owed is forgotten. Until then it is one that comes late, and counted so.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
+
+/// Keeps a place of reply, for as long as its asker waits and a while.
+pub(crate) fn keep<W: World, R, E>(
+    world: &mut W,
+    actor: ActorId,
+    reply: ReplyTo<R, E>,
+    deadline: Option<Moment>,
+) -> Owed
 where
     R: Send + 'static,
     E: Send + 'static,
@@ -48,16 +66,25 @@ where
             }
             Settled::Died => Err(AskError::Died),
             Settled::Stopped => Err(AskError::Stopped),
+            // An actor's ask has ended by its own timer.
+            Settled::TimedOut if matches!(reply, ReplyTo::Ask { .. }) => return,
+            Settled::TimedOut => Err(AskError::TimedOut),
         };
         sending::answer(world, reply, answer);
     });
-    core.deferred.insert(id, Deferred { actor, settle });
+    let forget = move |world: &mut W| self::settle(world, id, Settled::TimedOut);
+    let timer = deadline.map(|at| core.timers.set(at + FORGET_AFTER, Timed::Act(Box::new(forget))));
+    core.deferred.insert(id, Deferred { actor, settle, timer });
     Owed(id)
 }
 
 /// Gives an owed reply; what is owed no more is left.
 pub(crate) fn settle<W: World>(world: &mut W, id: u64, settled: Settled<'_>) {
-    if let Some(deferred) = world.core().deferred.remove(&id) {
+    let core = world.core();
+    if let Some(deferred) = core.deferred.remove(&id) {
+        if let Some(timer) = deferred.timer {
+            core.timers.cancel(timer);
+        }
         (deferred.settle)(world, settled);
     }
 }

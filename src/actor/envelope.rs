@@ -78,10 +78,19 @@ pub type Answer<R, E> = Result<R, AskError<E>>;
 
 /// Where a reply goes.
 pub(crate) enum ReplyTo<R, E> {
-    /// To an actor's ask, on this host, with this message id.
-    Ask { host: u16, id: u64 },
+    /// To the ask of an actor of this kind, on this host, with this message id.
+    Ask { host: u16, kind: u16, id: u64 },
     /// To somebody outside. A channel of one place.
     Outside(flume::Sender<Answer<R, E>>),
+}
+
+impl<R, E> Clone for ReplyTo<R, E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Ask { host, kind, id } => Self::Ask { host: *host, kind: *kind, id: *id },
+            Self::Outside(channel) => Self::Outside(channel.clone()),
+        }
+    }
 }
 
 /// Where a reply to a message of this kind goes.
@@ -97,6 +106,16 @@ pub struct Envelope<A: Actor> {
     pub(crate) reply: Option<ReplyOf<A>>,
     /// The hash of its key in a pool; 0 outside of one.
     pub(crate) route: u64,
+    /// The actor has asked for it itself, by an ask, a timer, a future: it is for nobody else, also not for the next
+    /// activation of its key.
+    pub(crate) is_own: bool,
+}
+
+impl<A: Actor> Envelope<A> {
+    /// A message that is not part of a pool's, nor of the actor's own.
+    pub(crate) fn new(message: A::Message, metadata: Metadata, reply: Option<ReplyOf<A>>) -> Self {
+        Self { message, metadata, reply, route: 0, is_own: false }
+    }
 }
 
 impl<A: Actor> fmt::Debug for Envelope<A> {

@@ -1,9 +1,12 @@
 //! What becomes of an actor that has failed: in place, afresh, after a rest, or not at all.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::actor::{
     actor::{Actor, Recovery},
     envelope::ActorId,
-    life,
+    handling::describe,
+    life::{self, Going},
     monitor::Cause,
     sending::enqueue,
     supervision::Verdict,
@@ -25,6 +28,10 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     let (settings, now) = (table.settings, world.core().now);
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     cell.counts.errors += 1;
+    if cell.extras.as_ref().is_some_and(|extras| extras.is_to_stop) {
+        tracing::error!(actor = name, cause, "an actor failed that was to stop");
+        return life::finish::<A>(world, id, Cause::Stopped);
+    }
     if matches!(cell.phase, Phase::Ending { .. }) {
         tracing::error!(actor = name, cause, "an actor failed while it ended");
         return life::finish::<A>(world, id, Cause::Stopped);
@@ -45,6 +52,7 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
             life::finish::<A>(world, id, Cause::Failed(cause));
         }
         Verdict::Allowed { nth } => {
+            cell.extras().cause = Some(cause.clone());
             let delay = settings.back_off.delay(nth, world.core().rng.draw());
             tracing::error!(actor = name, cause, nth, ?delay, "an actor failed and goes on");
             if delay.is_zero() {
@@ -57,18 +65,48 @@ pub(crate) fn failed<A: Actor>(world: &mut A::World, id: ActorId, cause: String)
     }
 }
 
-/// Its value is not to be used again. What it had scheduled goes with it.
+/// An actor has failed, perhaps while another is in the middle of a message: what comes of it is no doing of that one.
+pub(crate) fn failed_apart<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    let mark = world.core().mark();
+    failed::<A>(world, id, cause);
+    world.core().commit(&mark);
+}
+
+/// Runs code of an actor that is no handler: a panic in it goes no further, and is given back.
+pub(crate) fn contained<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|cause| describe(&*cause))
+}
+
+/// Code of an actor has panicked beside its handlers: at making a message of an answer, in a future of its own. It has failed
+/// as if that had been a message.
+pub(crate) fn failed_beside<A: Actor>(world: &mut A::World, id: ActorId, cause: String) {
+    let is_nested = world.core().nesting > 0;
+    let Some(cell) = Hosts::<A>::table(world).cell(id) else { return };
+    match (cell.phase, &cell.value) {
+        (Phase::Running | Phase::Ending { .. }, Some(_)) => failed_apart::<A>(world, id, cause),
+        // It is in the middle of a message: after that.
+        (Phase::Running | Phase::Ending { .. }, None) if is_nested => {
+            world.core().put_off(Box::new(move |world| failed_beside::<A>(world, id, cause)));
+        }
+        // It has failed already.
+        _ => tracing::error!(kind = A::KIND, %id, cause, "something of an actor panicked, and is dropped"),
+    }
+}
+
+/// Its value is not to be used again. What it had set going goes with it, and what it had put aside is for the fresh one.
 fn drop_value<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     let value = cell.value.take();
-    let timers = cell.extras.as_mut().map(|extras| std::mem::take(&mut extras.timers)).unwrap_or_default();
-    for timer in timers {
-        world.core().timers.cancel(timer);
+    if let Some(extras) = &mut cell.extras {
+        let (stash, going) = (std::mem::take(&mut extras.stash), Going::take(extras));
+        let count = stash.len() as u64;
+        cell.mailbox.put_back(stash.into_iter());
+        Hosts::<A>::table(world).figures.pending.add(count);
+        going.end(world, id);
     }
     crate::actor::deferred::settle_all(world, id, true);
-    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
-    if dropped.is_err() {
-        tracing::error!(kind = A::KIND, "an actor panicked while it was dropped");
+    if let Some(value) = value {
+        life::discard(value);
     }
 }
 
@@ -80,10 +118,11 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
     cell.counts.restarts += 1;
     if cell.value.is_some() {
         life::set_phase::<A>(world, id, Phase::Running);
-        if life::aside::<A>(world, id, A::recovered) {
+        if life::aside::<A>(world, id, false, A::recovered) {
             enqueue::<A>(world, id.slot);
             let now = world.core().now;
             Hosts::<A>::table(world).note_idle(id.slot, now);
+            life::end_if_released::<A>(world, id);
         }
     } else {
         life::set_phase::<A>(world, id, Phase::New);
@@ -95,34 +134,12 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
     }
 }
 
-/// An actor was started for a supervisor, whose child it is from now on; where it has kept its value, it goes on with that.
-/// False where it has failed as it started.
-pub(crate) fn adopt<A: Actor>(world: &mut A::World, id: ActorId, child: usize) -> bool {
-    let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return false };
-    let is_restart = cell.extras().child.replace(child).is_some();
-    match cell.phase {
-        Phase::Down if cell.value.is_some() => {
-            go_on::<A>(world, id);
-            Hosts::<A>::table(world).phase(id).is_some_and(|(phase, _)| phase == Phase::Running)
-        }
-        Phase::Running => {
-            if is_restart {
-                cell.counts.restarts += 1;
-                Hosts::<A>::table(world).figures.restarts.add(1);
-            }
-            true
-        }
-        _ => false,
-    }
-}
-
-/// The supervisor of an actor that has failed has decided: it goes on, with a fresh value put in by its start, or ends.
-pub(crate) fn decided<A: Actor>(world: &mut A::World, id: ActorId, goes_on: bool) {
-    if goes_on {
-        return go_on::<A>(world, id);
-    }
+/// The supervisor of an actor that stands still has given it up: it failed, or its start was put off and is off now.
+pub(crate) fn given_up<A: Actor>(world: &mut A::World, id: ActorId) {
     let Some(cell) = Hosts::<A>::table(world).cell_mut(id) else { return };
     cell.extras().child = None;
-    let cause = cell.extras().cause.take().unwrap_or_else(|| "its supervisor ended it".to_owned());
-    life::finish::<A>(world, id, Cause::Failed(cause));
+    match cell.extras().cause.take() {
+        Some(cause) => life::finish::<A>(world, id, Cause::Failed(cause)),
+        None => life::stop::<A>(world, id, None),
+    }
 }

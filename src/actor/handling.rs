@@ -7,14 +7,16 @@ use std::{
 
 use crate::actor::{
     actor::{Actor, Failure, Undelivered},
-    context::{Context, Wish},
+    context::{Context, Parts, Wish},
     core::{Undo, run_later},
     deferred::{self, Settled},
     envelope::{ActorId, AskError, Envelope, Metadata, Priority, ReplyOf},
     failing,
     key::Key as _,
     kind_figures::DeadReason,
-    life, sending,
+    life,
+    monitor::Cause,
+    sending,
     table::Phase,
     world::{Hosts, World},
 };
@@ -52,33 +54,32 @@ pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
         } else {
             handle_one::<A>(world, id, envelope);
         }
+        if world.core().is_turn_over() {
+            break;
+        }
     }
     sending::enqueue::<A>(world, slot);
     let now = world.core().now;
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else { return };
     if cell.phase == Phase::Running && cell.mailbox.is_empty() {
-        let is_released = cell.extras.as_ref().is_some_and(|extras| extras.is_released);
         table.note_idle(slot, now);
-        if is_released {
-            life::begin_ending::<A>(world, id, false);
-        }
+        life::end_if_released::<A>(world, id);
     }
 }
 
 /// The next message of an actor that can handle one.
 fn next<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Envelope<A>> {
     let table = Hosts::<A>::table(world);
-    let capacity = table.settings.mailbox;
     let cell = table.cell_mut(id)?;
     if !cell.can_run() || cell.value.is_none() {
         return None;
     }
     let envelope = if cell.is_restricted() { cell.mailbox.pop_control() } else { cell.mailbox.pop() }?;
-    let freed = cell.mailbox.unpark(capacity).and_then(|parked| parked.metadata.sender);
+    let is_waited_for = cell.mailbox.parked().next().is_some();
     table.figures.pending.sub(1);
-    if let Some(sender) = freed {
-        sending::change_rest(world, sender, -1);
+    if is_waited_for {
+        sending::let_in::<A>(world, id.slot);
     }
     Some(envelope)
 }
@@ -91,20 +92,24 @@ enum Outcome<E> {
 }
 
 fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>) {
-    let Envelope { message, metadata, reply, route } = envelope;
+    let Envelope { message, metadata, reply, route, is_own } = envelope;
     let started = world.core().now;
     let table = Hosts::<A>::table(world);
     table.figures.wait.record(started.since(metadata.created_at).as_nanos() as u64);
     let mut given = None;
-    let Entered { result, reply, stashed, wish, .. } = enter::<A, _>(world, id, metadata, reply, |actor, cx| {
+    let occasion = Occasion { metadata, reply, is_message: true, is_part: false };
+    let Entered { result, reply, stashed, wish, .. } = enter::<A, _>(world, id, occasion, |actor, cx| {
         let result = actor.handle(message, cx);
         given = cx.take_answer();
-        result
+        match result {
+            Ok(()) => Ok(Ok(())),
+            Err(Failure::Error(error)) => Ok(Err(error)),
+            Err(Failure::Fatal(cause)) => Err(cause),
+        }
     });
     let outcome = match result {
         Ok(Ok(())) => Outcome::Handled,
-        Ok(Err(Failure::Error(error))) => Outcome::Error(error),
-        Ok(Err(Failure::Fatal(cause))) => Outcome::Failed(cause),
+        Ok(Err(error)) => Outcome::Error(error),
         Err(CallError::Died) => Outcome::Failed(failing::last_panic(world)),
         // Its value was there when the message was taken out.
         Err(CallError::NoSuchActor | CallError::Busy) => return,
@@ -112,7 +117,7 @@ fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>
     match outcome {
         Outcome::Handled => {
             if let Some(message) = stashed {
-                stash::<A>(world, id, Envelope { message, metadata, reply, route });
+                stash::<A>(world, id, Envelope { message, metadata, reply, route, is_own });
             } else if let Some(reply) = reply {
                 sending::answer(world, reply, given.unwrap_or(Err(AskError::Unanswered)));
             }
@@ -168,6 +173,25 @@ fn stash<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>) {
     }
 }
 
+/// Why an actor is entered.
+pub(crate) struct Occasion<A: Actor> {
+    pub metadata: Metadata,
+    pub reply: Option<ReplyOf<A>>,
+    /// For a message or a call, which are counted; not for what no message asks for.
+    pub is_message: bool,
+    /// It is part of what a handler does that is not over: undone with that, where that fails.
+    pub is_part: bool,
+}
+
+impl<A: Actor> Occasion<A> {
+    /// For something that no message asks for.
+    pub fn beside(world: &mut A::World, id: ActorId) -> Self {
+        let created_at = world.core().now;
+        let metadata = Metadata { id: 0, sender: Some(id), created_at, deadline: None, priority: Priority::Control };
+        Self { metadata, reply: None, is_message: false, is_part: false }
+    }
+}
+
 /// What is left when an actor has been entered.
 pub(crate) struct Entered<A: Actor, R> {
     pub result: Result<R, CallError>,
@@ -176,90 +200,120 @@ pub(crate) struct Entered<A: Actor, R> {
     pub wish: Wish,
 }
 
-/// Takes an actor out of its table and lets something be done with it. Whatever it sent goes only where it did not panic;
-/// its value goes back either way.
+/// Takes an actor out of its table and lets something be done with it. Whatever it sent goes only where it neither panicked
+/// nor says that it can not go on; its value goes back either way.
 pub(crate) fn enter<A: Actor, R>(
     world: &mut A::World,
     id: ActorId,
-    metadata: Metadata,
-    reply: Option<ReplyOf<A>>,
-    act: impl FnOnce(&mut A, &mut Context<'_, A>) -> R,
+    occasion: Occasion<A>,
+    act: impl FnOnce(&mut A, &mut Context<'_, A>) -> Result<R, String>,
 ) -> Entered<A, R> {
+    let Occasion { metadata, reply, is_message, is_part } = occasion;
     let nothing = |result, reply| Entered { result: Err(result), reply, stashed: None, wish: Wish::GoOn };
     let table = Hosts::<A>::table(world);
     let limit_ns = table.settings.handling_limit.as_nanos() as u64;
     let Some(cell) = table.cell_mut(id) else { return nothing(CallError::NoSuchActor, reply) };
-    let Some(mut value) = cell.value.take() else {
-        let is_there = matches!(cell.phase, Phase::Running | Phase::Ending { .. } | Phase::BackingOff);
-        return nothing(if is_there { CallError::Busy } else { CallError::NoSuchActor }, reply);
-    };
-    let started = world.core().now;
+    match cell.phase {
+        // One that rests with its value is whole: what can not wait may be done with it.
+        Phase::Running | Phase::Ending { .. } | Phase::BackingOff => {}
+        // Its supervisor may have decided against this value.
+        Phase::New | Phase::Loading | Phase::Down => return nothing(CallError::NoSuchActor, reply),
+    }
+    let Some(mut value) = cell.value.take() else { return nothing(CallError::Busy, reply) };
+    let core = world.core();
+    let started = core.now;
+    // Whoever is in the middle of a message goes on with it after this.
+    let shown = (core.nesting > 0).then(|| core.running.save());
     let table = Hosts::<A>::table(world);
     let running = &table.running;
-    running.begin(id.kind, started, limit_ns);
+    running.begin(table.told_as, started, limit_ns);
     if running.is_other(id.kind, id.slot, id.generation) {
         match table.key(id) {
             Some(key) => running.name(&key.text()),
-            None => running.name(&id.to_string()),
+            None => running.name(&format!("#{id}")),
         }
     }
     let core = world.core();
-    let (undo_mark, later_mark) = (core.undo.len(), core.later.len());
+    let mark = core.mark();
     core.nesting += 1;
     let mut cx = Context::new(world, id, metadata, reply);
     let result = catch_unwind(AssertUnwindSafe(|| act(&mut value, &mut cx)));
-    let (reply, stashed, wish) = cx.into_parts();
+    let Parts { reply, forwarded, stashed, wish } = cx.into_parts();
     let core = world.core();
     core.nesting -= 1;
-    let result = match result {
+    if let Some(shown) = shown {
+        core.running.restore(&shown);
+    }
+    let result = match result.unwrap_or_else(|cause| Err(describe(&*cause))) {
         Ok(result) => {
-            if core.nesting == 0 {
-                core.undo.clear();
+            if !is_part || core.nesting == 0 {
+                core.commit(&mark);
             }
-            Ok(result)
+            Ok((result, reply))
         }
         Err(cause) => {
-            core.tree.last_panic = describe(&*cause);
-            core.later.truncate(later_mark);
-            undo::<A>(world, undo_mark);
-            Err(CallError::Died)
+            core.tree.last_panic = cause;
+            core.later.truncate(mark.later);
+            undo(world, mark.undo);
+            // What was forwarded has been taken back: its asker waits for this actor again.
+            Err(reply.or(forwarded))
         }
+    };
+    let (result, reply) = match result {
+        Ok((result, reply)) => (Ok(result), reply),
+        Err(reply) => (Err(CallError::Died), reply),
     };
     let now = world.core().tell_time();
     let took = now.since(started).as_nanos() as u64;
     let table = Hosts::<A>::table(world);
-    table.figures.processed.add(1);
-    table.figures.handling.record(took);
+    if is_message {
+        table.figures.processed.add(1);
+        table.figures.handling.record(took);
+    }
     if took > limit_ns {
         table.figures.slow.add(1);
     }
-    if let Some(cell) = table.cell_mut(id) {
-        cell.value = Some(value);
-        cell.last_active = now;
-        cell.counts.processed += 1;
-        cell.counts.busy_ns += took;
+    let mut wish = wish;
+    match table.cell_mut(id) {
+        Some(cell) => {
+            cell.value = Some(value);
+            cell.last_active = now;
+            cell.counts.processed += u64::from(is_message);
+            cell.counts.busy_ns += took;
+            if cell.extras.as_ref().is_some_and(|extras| extras.is_to_stop) {
+                wish = Wish::End;
+            }
+        }
+        // It was ended in the middle of it.
+        None => life::discard(value),
     }
     Entered { result, reply, stashed, wish }
 }
 
-/// Takes back what a handler has sent before it failed, the last first.
-fn undo<A: Actor>(world: &mut A::World, mark: usize) {
+/// Takes back what a handler has sent before it failed, the last first; then tells those that it owed a reply.
+fn undo<W: World>(world: &mut W, mark: usize) {
+    let mut owed = Vec::new();
     while world.core().undo.len() > mark {
         match world.core().undo.pop() {
-            Some(Undo::Told { kind, slot, place }) => {
+            Some(Undo::Told { kind, slot, message }) => {
                 let ops = world.core().kinds[usize::from(kind)].ops;
-                ops.take_back(world, slot, place);
+                ops.take_back(world, slot, message);
             }
-            Some(Undo::Posted { batch }) => world.core().outbox.take_back(batch),
+            Some(Undo::Posted { batch, message }) => world.core().outbox.take_back(batch, message),
             Some(Undo::Asked(id)) => sending::unask(world.core(), id),
             Some(Undo::Set(timer)) => {
                 world.core().timers.cancel(timer);
             }
-            Some(Undo::Deferred(id)) => {
-                deferred::settle(world, id, Settled::Died);
+            Some(Undo::Deferred(id)) => owed.push(id),
+            Some(Undo::Spawned(id)) => {
+                let ops = world.core().kinds[usize::from(id.kind)].ops;
+                ops.kill(world, id, Cause::Stopped);
             }
-            None => return,
+            None => break,
         }
+    }
+    for id in owed {
+        deferred::settle(world, id, Settled::Died);
     }
 }
 
@@ -267,8 +321,9 @@ fn undo<A: Actor>(world: &mut A::World, mark: usize) {
 /// counted, supervised the same. It overtakes what waits in its mailbox: where order matters, ask
 /// [`Table::is_free`](crate::actor::table::Table::is_free) first and send a message where it is not.
 ///
-/// For hot paths within one host. A call into an actor that is in the middle of a message, its own caller for example,
-/// is refused, so calls can form no cycle.
+/// For hot paths within one host. It goes through to an actor that rests after a failure, where that has kept its value, and
+/// not to one that waits for its supervisor's decision. A call into an actor that is in the middle of a message, its own
+/// caller for example, is refused, so calls can form no cycle.
 pub fn call<A: Actor, R>(
     world: &mut A::World,
     id: ActorId,
@@ -276,21 +331,24 @@ pub fn call<A: Actor, R>(
 ) -> Result<R, CallError> {
     let now = world.core().now;
     let metadata = Metadata { id: 0, sender: None, created_at: now, deadline: None, priority: Priority::Control };
-    let Entered { result, wish, .. } = enter::<A, R>(world, id, metadata, None, act);
-    match result {
-        Ok(result) => {
+    let occasion = Occasion { metadata, reply: None, is_message: true, is_part: false };
+    let Entered { result, wish, .. } = enter::<A, R>(world, id, occasion, |actor, cx| Ok(act(actor, cx)));
+    match &result {
+        Ok(_) => {
+            if wish != Wish::GoOn {
+                // After what it has asked for before.
+                world.core().put_off(Box::new(move |world| granted::<A>(world, id, wish)));
+            }
             run_later(world);
-            granted::<A>(world, id, wish);
-            Ok(result)
         }
         Err(CallError::Died) => {
             let cause = failing::last_panic(world);
-            failing::failed::<A>(world, id, cause);
+            failing::failed_apart::<A>(world, id, cause);
             run_later(world);
-            Err(CallError::Died)
         }
-        Err(error) => Err(error),
+        Err(CallError::NoSuchActor | CallError::Busy) => {}
     }
+    result
 }
 
 pub(crate) fn describe(cause: &(dyn Any + Send)) -> String {

@@ -16,10 +16,11 @@ pub(crate) struct NumberHasher(u64);
 impl Hasher for NumberHasher {
     #[inline]
     fn write_u64(&mut self, number: u64) {
-        // By the golden ratio's fraction, made odd, and both halves of the product put over each other: each bit of the
-        // number has a say in the low bits, from which the map takes a place, and in the high ones, from which it takes a tag.
-        let product = u128::from(self.0 ^ number) * 0x9E37_79B9_7F4A_7C15;
-        self.0 = product as u64 ^ (product >> 64) as u64;
+        // The golden ratio's fraction, made odd: near numbers come to lie far apart. The map takes its place from the low
+        // bits and its tag from the high ones; multiplying carries upwards only, so the high half of the whole product is
+        // put over the low.
+        let spread = u128::from(self.0 ^ number) * 0x9E37_79B9_7F4A_7C15;
+        self.0 = spread as u64 ^ (spread >> 64) as u64;
     }
 
     fn write(&mut self, bytes: &[u8]) {

@@ -33,15 +33,6 @@ pub enum Pushed<T> {
     Refused(T),
 }
 
-/// Which end a message was put at, to take it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlaceTaken {
-    /// The end of a lane.
-    Lane(Priority),
-    /// The end of those beside the mailbox.
-    Beside,
-}
-
 /// A mailbox. Empty it owns no memory but itself.
 #[derive(Debug)]
 pub struct Mailbox<T> {
@@ -97,11 +88,29 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Adds a message whose place was promised when it was asked for: an answer, or what the actor sends itself by time.
+    /// Adds a message that has had its place before, in another mailbox.
     pub fn push_promised(&mut self, priority: Priority, message: T) {
         match priority {
             Priority::Control => self.control.push_back(message),
             Priority::Data => self.data.push_back(message),
+        }
+    }
+
+    /// Adds a message whose place was promised when it was asked for: an answer, or what the actor sends itself by time. It
+    /// overtakes nothing of its lane: an answer comes after what its sender has told before.
+    pub fn push_own(&mut self, priority: Priority, message: T) {
+        if priority == Priority::Data && !self.parked.is_empty() {
+            self.parked.push_back(message);
+        } else {
+            self.push_promised(priority, message);
+        }
+    }
+
+    /// Puts a message back that was taken out first.
+    pub fn put_first(&mut self, priority: Priority, message: T) {
+        match priority {
+            Priority::Control => self.control.push_front(message),
+            Priority::Data => self.data.push_front(message),
         }
     }
 
@@ -112,13 +121,14 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Takes out the message that was put in last at that place: its sender failed, and what it sent is not to be.
-    pub fn take_back(&mut self, place: PlaceTaken) -> Option<T> {
-        match place {
-            PlaceTaken::Lane(Priority::Control) => self.control.pop_back(),
-            PlaceTaken::Lane(Priority::Data) => self.data.pop_back(),
-            PlaceTaken::Beside => self.parked.pop_back(),
+    /// Takes out the message that satisfies this, the last where there are several: its sender failed, and what it sent is
+    /// not to be. Says too whether it waited beside the mailbox. Looks at every message, from the back.
+    pub fn take_back(&mut self, is: impl Fn(&T) -> bool) -> Option<(T, bool)> {
+        let take = |lane: &mut VecDeque<T>| lane.iter().rposition(&is).and_then(|place| lane.remove(place));
+        if let Some(message) = take(&mut self.parked) {
+            return Some((message, true));
         }
+        Some((take(&mut self.data).or_else(|| take(&mut self.control))?, false))
     }
 
     /// The next message: control before data.
@@ -131,11 +141,6 @@ impl<T> Mailbox<T> {
         self.control.pop_front()
     }
 
-    /// The message that [`pop`](Self::pop) would give.
-    pub fn peek(&self) -> Option<&T> {
-        self.control.front().or_else(|| self.data.front())
-    }
-
     /// Moves a parked message in, where there is a place. The caller lets its sender go on.
     pub fn unpark(&mut self, capacity: usize) -> Option<&T> {
         if self.data.len() >= capacity {
@@ -146,16 +151,35 @@ impl<T> Mailbox<T> {
         self.data.back()
     }
 
-    /// Whether a parked message satisfies this.
-    pub fn has_parked(&self, is: impl Fn(&T) -> bool) -> bool {
-        self.parked.iter().any(is)
+    /// What waits beside the mailbox, in order.
+    pub fn parked(&self) -> impl Iterator<Item = &T> {
+        self.parked.iter()
     }
 
-    /// Takes out the data messages that satisfy this, in order.
-    pub fn extract(&mut self, is: impl Fn(&T) -> bool) -> Vec<T> {
-        let (taken, kept): (VecDeque<T>, VecDeque<T>) = std::mem::take(&mut self.data).into_iter().partition(is);
-        self.data = kept;
-        taken.into()
+    /// Takes out the data messages that satisfy this, in order: those that were taken, then those that were parked.
+    pub fn extract(&mut self, is: impl Fn(&T) -> bool) -> (Vec<T>, Vec<T>) {
+        let extract = |lane: &mut VecDeque<T>| {
+            let (taken, kept): (VecDeque<T>, VecDeque<T>) = std::mem::take(lane).into_iter().partition(&is);
+            *lane = kept;
+            taken.into()
+        };
+        (extract(&mut self.data), extract(&mut self.parked))
+    }
+
+    /// Moves the data messages that satisfy this among the control messages, behind those, in order. Those that wait beside the
+    /// mailbox too.
+    pub fn promote(&mut self, is: impl Fn(&T) -> bool) {
+        let (taken, parked) = self.extract(is);
+        self.control.extend(taken.into_iter().chain(parked));
+    }
+
+    /// Drops all messages that satisfy this. Returns how many.
+    pub fn remove(&mut self, is: impl Fn(&T) -> bool) -> usize {
+        let before = self.len();
+        for lane in [&mut self.control, &mut self.data, &mut self.parked] {
+            lane.retain(|message| !is(message));
+        }
+        before - self.len()
     }
 
     /// Everything, control first, parked last.
@@ -169,6 +193,12 @@ impl<T> Mailbox<T> {
         if self.is_empty() {
             *self = Self::default();
         }
+    }
+
+    /// How many messages it has memory for.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.control.capacity() + self.data.capacity() + self.parked.capacity()
     }
 
     /// How many messages wait, parked ones too.
@@ -206,7 +236,6 @@ mod tests {
             mailbox.push(priority, n, 9, Overflow::Refuse);
         }
         assert!(mailbox.has_control());
-        assert_eq!(mailbox.peek(), Some(&1));
         assert_eq!(mailbox.len(), 4);
         assert_eq!(std::iter::from_fn(|| mailbox.pop()).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert!(mailbox.is_empty() && !mailbox.has_control());
@@ -242,7 +271,7 @@ mod tests {
     fn back_pressure_keeps_messages_beside_in_order_until_there_is_a_place() {
         let (mut mailbox, last) = filled(Overflow::BackPressure);
         assert_eq!(last, Pushed::Parked);
-        assert!(mailbox.has_parked(|n| *n == 3));
+        assert_eq!(mailbox.parked().collect::<Vec<_>>(), [&3]);
         assert_eq!(mailbox.unpark(2), None, "still full");
         assert_eq!(mailbox.pop(), Some(1));
         assert_eq!(mailbox.push(Data, 4, 2, Overflow::BackPressure), Pushed::Parked, "not before 3");
@@ -262,13 +291,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_last_can_be_taken_back() {
+    fn a_message_can_be_taken_back_from_wherever_it_waits() {
         let (mut mailbox, _) = filled(Overflow::BackPressure);
         mailbox.push(Control, 9, 1, Overflow::Refuse);
-        assert_eq!(mailbox.take_back(PlaceTaken::Beside), Some(3));
-        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Data)), Some(2));
-        assert_eq!(mailbox.take_back(PlaceTaken::Lane(Control)), Some(9));
-        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1]);
+        mailbox.push_promised(Data, 5);
+        assert_eq!(mailbox.take_back(|n| *n == 3), Some((3, true)));
+        assert_eq!(mailbox.take_back(|n| *n == 2), Some((2, false)));
+        assert_eq!(mailbox.take_back(|n| *n == 9), Some((9, false)));
+        assert_eq!(mailbox.take_back(|n| *n == 9), None);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1, 5]);
     }
 
     #[test]
@@ -286,8 +317,58 @@ mod tests {
         for n in 0..6 {
             mailbox.push(Data, n, 9, Overflow::Refuse);
         }
-        assert_eq!(mailbox.extract(|n| n % 2 == 1), [1, 3, 5]);
+        for n in 6..9 {
+            mailbox.push(Data, n, 6, Overflow::BackPressure);
+        }
+        assert_eq!(mailbox.extract(|n| n % 2 == 1), (vec![1, 3, 5], vec![7]));
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
+    }
+
+    #[test]
+    fn own_messages_come_in_over_the_bound_and_overtake_nothing_of_their_lane() {
+        let (mut mailbox, _) = filled(Overflow::Refuse);
+        mailbox.push_own(Data, 3);
+        assert_eq!(mailbox.parked().count(), 0);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1, 2, 3]);
+        let (mut mailbox, _) = filled(Overflow::BackPressure);
+        mailbox.push_own(Data, 4);
+        mailbox.push_own(Control, 0);
+        assert_eq!(mailbox.parked().collect::<Vec<_>>(), [&3, &4]);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_was_taken_out_first_can_be_put_back() {
+        let mut mailbox = Mailbox::default();
+        for (priority, n) in [(Data, 3), (Data, 4), (Control, 1), (Control, 2)] {
+            mailbox.push(priority, n, 9, Overflow::Refuse);
+        }
+        let first = mailbox.pop().unwrap();
+        mailbox.put_first(Control, first);
+        assert_eq!([mailbox.pop(), mailbox.pop(), mailbox.pop()], [1, 2, 3].map(Some));
+        mailbox.put_first(Data, 3);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn what_is_promoted_comes_behind_control_in_order() {
+        let mut mailbox = Mailbox::default();
+        for n in 0..6 {
+            mailbox.push(Data, n, 5, Overflow::BackPressure);
+        }
+        mailbox.push(Control, 9, 9, Overflow::Refuse);
+        mailbox.promote(|n| n % 2 == 1);
+        assert_eq!(std::iter::from_fn(|| mailbox.pop_control()).collect::<Vec<_>>(), [9, 1, 3, 5]);
         assert_eq!(mailbox.drain().collect::<Vec<_>>(), [0, 2, 4]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_from_everywhere() {
+        let (mut mailbox, _) = filled(Overflow::BackPressure);
+        mailbox.push(Control, 9, 9, Overflow::Refuse);
+        assert_eq!(mailbox.remove(|n| *n >= 2), 3);
+        assert_eq!(mailbox.remove(|n| *n >= 2), 0);
+        assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -59,6 +59,8 @@ impl<M> SendError<M> {
 #[derive(Debug)]
 struct Bell {
     asleep: AtomicBool,
+    /// It was rung for something that is in no lane, which the shard has to look at before it sleeps.
+    called: AtomicBool,
     ring: flume::Sender<()>,
 }
 
@@ -118,8 +120,11 @@ impl<M> Address<M> {
         })
     }
 
-    /// Wakes the shard where it sleeps, without a message: something else has become ready.
+    /// Wakes the shard without a message: something else has become ready. Where it is about to sleep it takes another turn
+    /// before; what has become ready must be visible by now.
     pub fn ring(&self) {
+        // Before the bell, as messages are: a shard that is awake still sees it as it falls asleep.
+        self.bell.called.store(true, Ordering::SeqCst);
         self.bell.ring();
     }
 
@@ -189,16 +194,19 @@ impl<M> Inbox<M> {
         self.control.is_empty() && self.handoffs.is_empty() && self.data.is_empty()
     }
 
-    /// Says that the shard is about to sleep. False where a message came meanwhile: do not.
+    /// Says that the shard is about to sleep. False where a message came meanwhile, or somebody
+    /// [rang](Address::ring) since it woke up: do not.
     pub fn fall_asleep(&self) -> bool {
         self.bell.asleep.store(true, Ordering::SeqCst);
-        // A sender that saw us awake has put its message before: it is seen here.
-        self.is_empty()
+        // A sender that saw us awake has put its message before, or has called: it is seen here.
+        self.is_empty() && !self.bell.called.swap(false, Ordering::SeqCst)
     }
 
-    /// Says that the shard is awake: senders need not ring.
+    /// Says that the shard is awake, before it looks for what there is to do: senders need not ring.
     pub fn wake_up(&self) {
         self.bell.asleep.store(false, Ordering::SeqCst);
+        // Read, not only written: what was rung for is visible to the turn that follows.
+        self.bell.called.swap(false, Ordering::SeqCst);
         let _ = self.rung.try_recv();
     }
 
@@ -215,7 +223,7 @@ pub fn inbox<M>(capacity: Capacity) -> (Address<M>, Inbox<M>) {
     let (handoffs, handoffs_out) = flume::bounded(capacity.handoffs);
     let (ring, rung) = flume::bounded(1);
     let slots = Arc::new(AtomicUsize::new(capacity.handoffs));
-    let bell = Arc::new(Bell { asleep: AtomicBool::new(false), ring });
+    let bell = Arc::new(Bell { asleep: AtomicBool::new(false), called: AtomicBool::new(false), ring });
     (
         Address { control, data, handoffs, slots: slots.clone(), bell: bell.clone() },
         Inbox { control: control_out, data: data_out, handoffs: handoffs_out, slots, bell, rung },
@@ -311,6 +319,19 @@ mod tests {
         inbox.wake_up();
         address.try_send(Lane::Data, 1).unwrap();
         assert!(!inbox.fall_asleep());
+    }
+
+    #[test]
+    fn who_rings_before_sleep_keeps_the_shard_awake_once() {
+        let (address, inbox) = small();
+        address.ring();
+        assert!(!inbox.fall_asleep(), "its turn was over when something else became ready");
+        inbox.wake_up();
+        assert!(inbox.fall_asleep());
+        address.ring();
+        assert_eq!(inbox.rung.len(), 1);
+        inbox.wake_up();
+        assert!(inbox.fall_asleep(), "the turn after waking up has seen it");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - a panic in a handler stays in that handler: the shard goes on with its next message;
 //! - what carries a descriptor travels in a slot reserved before, so that it can not be refused on its way.
 
+#[allow(clippy::module_inception, reason = "one noun a file, and the runtime's first noun is the actor")]
 pub mod actor;
 pub mod breaker;
 pub mod context;
@@ -24,6 +25,7 @@ pub mod handle;
 pub mod handling;
 mod hashing;
 pub mod histogram;
+pub mod house;
 pub mod key;
 pub mod kind_figures;
 pub mod life;
@@ -31,10 +33,12 @@ pub mod mailbox;
 pub mod mesh;
 pub mod moment;
 pub mod monitor;
+mod named;
 mod outbox;
 pub mod parcel;
 pub mod placement;
 pub mod pool;
+pub mod prelude;
 pub mod remote;
 pub mod report;
 pub mod rng;
@@ -47,6 +51,7 @@ pub mod startup;
 pub mod supervision;
 pub mod system;
 pub mod table;
+mod task;
 #[cfg(test)]
 mod tests;
 pub mod timers;

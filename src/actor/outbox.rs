@@ -3,10 +3,6 @@
 use std::{
     any::{Any, TypeId},
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
 };
 
 use crate::actor::{
@@ -33,7 +29,7 @@ struct Batch {
     /// Something else went to that host after it: what follows must not overtake that.
     is_closed: bool,
     seal: fn(Box<dyn Any>) -> Parcel,
-    unpost: fn(&mut Box<dyn Any>),
+    unpost: fn(&mut Box<dyn Any>, u64) -> bool,
 }
 
 /// What goes out at the end of the turn, in order.
@@ -44,19 +40,31 @@ enum Outgoing {
 
 /// What waits for a full inbox.
 struct Kept {
-    lane: Lane,
     parcel: Parcel,
     count: usize,
+}
+
+/// What is on its way to one host.
+#[derive(Default)]
+struct Way {
+    /// What its inbox had no room for, by lane: a full lane holds up its own lane only, and that in order.
+    control: VecDeque<Kept>,
+    data: VecDeque<Kept>,
+    /// All that is on its way there.
+    waiting: usize,
+    /// Events for it are being dropped.
+    is_dropping: bool,
 }
 
 /// What is on its way out.
 pub(crate) struct Outbox {
     outgoing: Vec<Outgoing>,
     /// By host.
-    kept: Vec<VecDeque<Kept>>,
-    waiting: Vec<usize>,
-    /// Parcels that found their host gone.
-    pub lost: Arc<AtomicUsize>,
+    ways: Vec<Way>,
+    /// Messages and parcels that found their host gone.
+    pub lost: usize,
+    /// Events that were not sent because too much waited for their host.
+    pub dropped: usize,
 }
 
 fn lane(priority: Priority) -> Lane {
@@ -68,20 +76,15 @@ fn lane(priority: Priority) -> Lane {
 
 impl Outbox {
     pub fn new(hosts: usize) -> Self {
-        Self {
-            outgoing: Vec::new(),
-            kept: (0..hosts).map(|_| VecDeque::new()).collect(),
-            waiting: vec![0; hosts],
-            lost: Arc::default(),
-        }
+        Self { outgoing: Vec::new(), ways: (0..hosts).map(|_| Way::default()).collect(), lost: 0, dropped: 0 }
     }
 
     /// Adds a message to its batch. Returns the batch, to take the message back; the message where too many wait.
     pub fn post<A: Actor>(&mut self, host: usize, posted: Posted<A>) -> Result<usize, Posted<A>> {
-        if self.waiting[host] >= WAITING_MAX {
+        if self.ways[host].waiting >= WAITING_MAX {
             return Err(posted);
         }
-        self.waiting[host] += 1;
+        self.ways[host].waiting += 1;
         let (of, priority) = (TypeId::of::<A>(), posted.metadata.priority);
         let is_its = |outgoing: &Outgoing| match outgoing {
             Outgoing::Batch(batch) => {
@@ -111,33 +114,47 @@ impl Outbox {
             count: 1,
             is_closed: false,
             seal: seal::<A>,
-            unpost: |posted| {
-                if let Some(messages) = posted.downcast_mut::<Vec<Posted<A>>>() {
-                    messages.pop();
-                }
+            unpost: |posted, message| {
+                let Some(messages) = posted.downcast_mut::<Vec<Posted<A>>>() else { return false };
+                let place = messages.iter().rposition(|posted| posted.metadata.id == message);
+                place.map(|place| messages.remove(place)).is_some()
             },
         }));
         Ok(self.outgoing.len() - 1)
     }
 
-    /// Takes back the message that was posted last into this batch.
-    pub fn take_back(&mut self, batch: usize) {
-        if let Some(Outgoing::Batch(Batch { host, posted, count, unpost, .. })) = self.outgoing.get_mut(batch) {
-            unpost(posted);
+    /// Takes back a message that was posted into this batch.
+    pub fn take_back(&mut self, batch: usize, message: u64) {
+        if let Some(Outgoing::Batch(Batch { host, posted, count, unpost, .. })) = self.outgoing.get_mut(batch)
+            && unpost(posted, message)
+        {
             *count -= 1;
-            self.waiting[*host] -= 1;
+            self.ways[*host].waiting -= 1;
         }
     }
 
-    /// Sends one parcel, after everything that was posted to that host before.
+    /// Sends one parcel, after everything that was posted to that host before. There is no bound on these but that of what
+    /// they are about: an answer for each ask, a notice for each watch.
     pub fn send(&mut self, host: usize, lane: Lane, parcel: Parcel) {
-        self.waiting[host] += 1;
+        self.ways[host].waiting += 1;
         for outgoing in &mut self.outgoing {
             if let Outgoing::Batch(batch) = outgoing {
                 batch.is_closed |= batch.host == host;
             }
         }
         self.outgoing.push(Outgoing::Parcel { host, lane, parcel });
+    }
+
+    /// Sends an event, where not too much waits for that host: of events there may be any number.
+    pub fn send_event(&mut self, host: usize, event: Parcel) {
+        let way = &mut self.ways[host];
+        if way.waiting < WAITING_MAX {
+            return self.send(host, Lane::Data, event);
+        }
+        self.dropped += 1;
+        if !std::mem::replace(&mut way.is_dropping, true) {
+            tracing::warn!(host, waiting = way.waiting, "a host takes nothing in; events for it are dropped");
+        }
     }
 
     /// Sends what has gathered.
@@ -149,53 +166,62 @@ impl Outbox {
             match outgoing {
                 Outgoing::Batch(Batch { count: 0, .. }) => {}
                 Outgoing::Batch(Batch { host, priority, posted, count, seal, .. }) => {
-                    self.kept[host].push_back(Kept { lane: lane(priority), parcel: seal(posted), count });
+                    self.ways[host].keep(lane(priority), Kept { parcel: seal(posted), count });
                 }
                 Outgoing::Parcel { host, lane, parcel } => {
-                    self.kept[host].push_back(Kept { lane, parcel, count: 1 });
+                    self.ways[host].keep(lane, Kept { parcel, count: 1 });
                 }
             }
         }
-        for host in 0..self.kept.len() {
-            self.flush_host(post, host);
+        for (host, way) in self.ways.iter_mut().enumerate() {
+            self.lost += way.flush(post, host);
         }
     }
 
     /// Something goes out at the end of this turn.
-    pub fn is_empty(&self) -> bool {
-        self.outgoing.is_empty() && !self.has_kept()
+    pub fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
     }
 
-    fn flush_host(&mut self, post: &Post, host: usize) {
-        // A full lane holds up its own lane only, and that in order.
-        let mut is_full = [false; 2];
-        let mut at = 0;
-        while at < self.kept[host].len() && is_full != [true; 2] {
-            let which = usize::from(self.kept[host][at].lane == Lane::Data);
-            if is_full[which] {
-                at += 1;
-                continue;
-            }
-            let Some(Kept { lane, parcel, count }) = self.kept[host].remove(at) else { break };
-            match post.try_send(host, lane, parcel) {
-                Ok(()) => self.waiting[host] -= count,
-                Err(SendError::Full(parcel)) => {
-                    self.kept[host].insert(at, Kept { lane, parcel, count });
-                    is_full[which] = true;
-                    at += 1;
-                }
-                // Hosts end only at shutdown; who asked is answered by its timeout.
-                Err(SendError::Stopped(_)) => {
-                    self.waiting[host] -= count;
-                    self.lost.fetch_add(count, Ordering::Relaxed);
-                }
-            }
-        }
+    /// Nothing is on its way, and none is counted.
+    #[cfg(test)]
+    pub fn is_at_rest(&self) -> bool {
+        !self.has_outgoing() && !self.has_kept() && self.ways.iter().all(|way| way.waiting == 0)
     }
 
     /// Something waits for a full inbox.
     pub fn has_kept(&self) -> bool {
-        self.kept.iter().any(|kept| !kept.is_empty())
+        self.ways.iter().any(|way| !(way.control.is_empty() && way.data.is_empty()))
+    }
+}
+
+impl Way {
+    fn keep(&mut self, lane: Lane, kept: Kept) {
+        match lane {
+            Lane::Control => self.control.push_back(kept),
+            Lane::Data => self.data.push_back(kept),
+        }
+    }
+
+    /// Sends what its inbox has room for. Returns how many messages found the host gone.
+    fn flush(&mut self, post: &Post, host: usize) -> usize {
+        let mut lost = 0;
+        for (lane, kept) in [(Lane::Control, &mut self.control), (Lane::Data, &mut self.data)] {
+            while let Some(Kept { parcel, count }) = kept.pop_front() {
+                match post.try_send(host, lane, parcel) {
+                    Ok(()) => {}
+                    Err(SendError::Full(parcel)) => {
+                        kept.push_front(Kept { parcel, count });
+                        break;
+                    }
+                    // Hosts end only at shutdown; who asked is answered by its timeout.
+                    Err(SendError::Stopped(_)) => lost += count,
+                }
+                self.waiting -= count;
+            }
+        }
+        self.is_dropping &= self.waiting > 0;
+        lost
     }
 }
 

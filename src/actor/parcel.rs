@@ -15,15 +15,20 @@ use crate::actor::{
     running::Running,
 };
 
+/// Something to do in a world, which is given as what it is.
+type Act = Box<dyn FnOnce(&mut dyn Any) + Send>;
+
 /// What a host's inbox carries. Built for the host's world by its sender, who knows the type of it.
 pub enum Parcel {
     /// Something to do in the receiving world, which is given as what it is.
-    Do(Box<dyn FnOnce(&mut dyn Any) + Send>),
+    Do(Act),
     /// Something that owns what must not be lost, for the host's world itself. Sent in a reserved
     /// [`Slot`](crate::actor::mesh::Slot); it comes back whole where the host is gone.
     Handed(Box<dyn Any + Send>),
     /// The answer to an ask of this host: an `Option<Answer<_, _>>`.
     Answer {
+        /// The kind that asked.
+        kind: u16,
         /// The ask.
         id: u64,
         /// The answer.
@@ -128,7 +133,7 @@ pub(crate) enum PostedTo<A: Actor> {
 impl<A: Actor> Posted<A> {
     pub fn into_envelope(self) -> (PostedTo<A>, Envelope<A>) {
         let Self { to, message, metadata, reply } = self;
-        (to, Envelope { message, metadata, reply, route: 0 })
+        (to, Envelope::new(message, metadata, reply))
     }
 }
 
@@ -141,10 +146,22 @@ struct Placed {
 
 /// What everybody knows of the hosts: their names, what they show of themselves, and where each kind lives. Made once, before
 /// the first host starts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Registry {
     placed: NumberMap<TypeId, Placed>,
     hosts: Vec<HostEntry>,
+    /// The ids of messages from outside.
+    pub(crate) outside: Arc<AtomicU64>,
+}
+
+/// What a message from outside has for its sender's host in its id.
+const OUTSIDE: u64 = 0xFFFF << 48;
+
+impl Default for Registry {
+    fn default() -> Self {
+        let outside = Arc::new(AtomicU64::new(OUTSIDE));
+        Self { placed: NumberMap::default(), hosts: Vec::new(), outside }
+    }
 }
 
 /// What is known of a host without asking it.

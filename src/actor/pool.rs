@@ -86,15 +86,17 @@ pub fn grow<A: Actor>(world: &mut A::World, actor: A) -> ActorId {
     life::begin::<A>(world, id, Box::new(actor));
     let table = Hosts::<A>::table(world);
     let count = table.pool.len();
+    let others: Vec<u32> = table.pool.iter().copied().take(count.saturating_sub(1)).collect();
     let mut moving = Vec::new();
-    for member in 0..count.saturating_sub(1) {
-        let slot = table.pool[member] as usize;
-        moving.extend(
-            table.cells[slot]
-                .mailbox
-                .extract(|envelope| envelope.route != 0 && home(envelope.route, count) == count - 1),
-        );
+    for slot in others {
+        let mailbox = &mut Hosts::<A>::table(world).cells[slot as usize].mailbox;
+        let (taken, parked) =
+            mailbox.extract(|envelope| envelope.route != 0 && home(envelope.route, count) == count - 1);
+        sending::go_on::<A>(world, parked.iter());
+        sending::let_in::<A>(world, slot);
+        moving.extend(taken.into_iter().chain(parked));
     }
+    let table = Hosts::<A>::table(world);
     for envelope in moving {
         if let Some(cell) = table.cell_mut(id) {
             cell.mailbox.push_promised(envelope.metadata.priority, envelope);
@@ -104,15 +106,17 @@ pub fn grow<A: Actor>(world: &mut A::World, actor: A) -> ActorId {
     id
 }
 
-/// Lets go of the last member; what waits for it goes to the others, by key in order. The waiter is told when it has ended.
+/// Lets go of the last member; what waits for it goes to the others, by key in order, except answers and what it has scheduled,
+/// which are for nobody else. The waiter is told when it has ended.
 ///
 /// False where there is none.
 pub fn shrink<A: Actor>(world: &mut A::World, waiter: Option<Later<A::World>>) -> bool {
     let table = Hosts::<A>::table(world);
     let Some(slot) = table.pool.pop() else { return false };
     let id = table.id(slot);
-    let moving = table.cells[slot as usize].mailbox.extract(|_| true);
-    for envelope in moving {
+    let (taken, parked) = table.cells[slot as usize].mailbox.extract(|envelope| !envelope.is_own);
+    sending::go_on::<A>(world, parked.iter());
+    for envelope in taken.into_iter().chain(parked) {
         let route = if envelope.route == 0 { Route::LeastLoaded } else { Route::Key(envelope.route) };
         let table = Hosts::<A>::table(world);
         match pick(table, &route) {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::actor::{
     actor::Actor,
     context::SendOptions,
-    envelope::{ActorId, Answer, AskError, Metadata, Priority, ReplyTo, TellError},
+    envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyTo, TellError},
     life::{self, SpawnError},
     mesh::{Lane, SendError},
     moment::ActorClock,
@@ -24,8 +24,8 @@ use crate::actor::{
     world::{Hosts, World},
 };
 
-/// What a message from outside has for its sender's host in its id.
-const OUTSIDE: u64 = 0xFFFF << 48;
+/// Where an answer comes.
+type Awaited<A> = flume::Receiver<Answer<<A as Actor>::Reply, <A as Actor>::Error>>;
 
 /// Reaches every host. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,7 +45,8 @@ enum Whom<'a, A: Actor> {
 impl Remote {
     /// Over this post, with the hosts' clock.
     pub fn new(post: Post, clock: ActorClock) -> Self {
-        Self { post, clock, next_id: Arc::new(AtomicU64::new(OUTSIDE)) }
+        let next_id = post.registry.outside.clone();
+        Self { post, clock, next_id }
     }
 
     /// How hosts reach each other, and what everybody knows of them.
@@ -199,12 +200,7 @@ impl Remote {
                         deadline: Some(deadline),
                         priority: Priority::Data,
                     };
-                    let envelope = crate::actor::envelope::Envelope {
-                        message: make(&key),
-                        metadata,
-                        reply: Some(ReplyTo::Outside(reply)),
-                        route: 0,
-                    };
+                    let envelope = Envelope::new(make(&key), metadata, Some(ReplyTo::Outside(reply)));
                     if let Err((_, Some(ReplyTo::Outside(reply)))) = sending::push::<A>(world, slot, envelope) {
                         let _ = reply.try_send(Err(AskError::MailboxFull));
                     }
@@ -317,7 +313,7 @@ impl Remote {
         whom: Whom<'_, A>,
         message: A::Message,
         within: Duration,
-    ) -> Result<flume::Receiver<Answer<A::Reply, A::Error>>, AskError<A::Error>> {
+    ) -> Result<Awaited<A>, AskError<A::Error>> {
         if within.is_zero() {
             return Err(AskError::TimedOut);
         }

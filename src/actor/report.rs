@@ -112,6 +112,8 @@ pub fn of_host<W: World>(world: &mut W) -> Value {
     let mut report = known(&core.post.registry.hosts()[core.host()], core.host(), core.now);
     report["inbox"] = core.post.mesh.shard(core.host()).depth().into();
     report["answers"] = true.into();
+    report["lost"] = core.outbox.lost.into();
+    report["events_dropped"] = core.outbox.dropped.into();
     report["tree"] = tree;
     report["deepest"] = deepest.into_iter().map(|(_, told)| told).collect();
     report["stuck"] = stuck.into();

@@ -22,6 +22,12 @@ pub struct Running {
     text: [AtomicU64; WORDS],
 }
 
+/// What was noted of who runs.
+pub(crate) struct Noted {
+    words: [u64; 6],
+    text: [u64; WORDS],
+}
+
 /// What a host was seen to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -68,6 +74,26 @@ impl Running {
         }
     }
 
+    /// What is noted, to note it again.
+    #[inline]
+    pub(crate) fn save(&self) -> Noted {
+        let word = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        Noted {
+            words: [&self.kind, &self.since, &self.limit_ns, &self.of, &self.of_kind, &self.length].map(word),
+            text: self.text.each_ref().map(word),
+        }
+    }
+
+    /// Notes again what was noted before.
+    #[inline]
+    pub(crate) fn restore(&self, noted: &Noted) {
+        let places = [&self.kind, &self.since, &self.limit_ns, &self.of, &self.of_kind, &self.length];
+        // The kind last: it says that the rest is right.
+        for (place, word) in self.text.iter().zip(noted.text).chain(places.into_iter().zip(noted.words).rev()) {
+            place.store(word, Ordering::Release);
+        }
+    }
+
     /// Notes that nothing runs.
     #[inline]
     pub(crate) fn end(&self) {
@@ -106,6 +132,22 @@ mod tests {
         assert!(running.seen(Moment::from_ns(3_000_001)).unwrap().is_stuck);
         running.end();
         assert_eq!(running.seen(Moment::from_ms(9)), None);
+    }
+
+    #[test]
+    fn what_was_noted_before_can_be_noted_again() {
+        let running = Running::default();
+        running.begin(3, Moment::from_ms(1), 2_000_000);
+        running.is_other(3, 7, 1);
+        running.name("outer");
+        let (seen, noted) = (running.seen(Moment::from_ms(9)), running.save());
+        running.begin(4, Moment::from_ms(5), 1_000_000_000);
+        running.is_other(4, 8, 2);
+        running.name("a longer name than the outer one has");
+        assert_ne!(running.seen(Moment::from_ms(9)), seen);
+        running.restore(&noted);
+        assert_eq!(running.seen(Moment::from_ms(9)), seen);
+        assert!(!running.is_other(3, 7, 1));
     }
 
     #[test]

@@ -9,10 +9,13 @@ use crate::actor::{
     actor::{Actor, Undelivered},
     core::{Core, Timed, Undo},
     envelope::{ActorId, Answer, AskError, Envelope, Metadata, Priority, ReplyOf, ReplyTo, TellError},
+    failing,
     kind_figures::DeadReason,
-    mailbox::{Overflow, PlaceTaken, Pushed},
+    life,
+    mailbox::{Overflow, Pushed},
     mesh::Lane,
     moment::Moment,
+    monitor::Cause,
     parcel::{Parcel, Posted, PostedTo},
     pool::{self, Route},
     table::Phase,
@@ -29,16 +32,25 @@ pub(crate) enum To<'a, A: Actor> {
     Pool(Route),
 }
 
+/// Gives an actor the answer to its ask.
+type Complete<W> = Box<dyn FnOnce(&mut W, Completion<'_>)>;
+
 /// An ask of an actor of this host that has no answer yet.
 pub(crate) struct PendingAsk<W> {
     timer: TimerId,
-    complete: Box<dyn FnOnce(&mut W, Completion<'_>)>,
+    complete: Complete<W>,
 }
 
 /// How an ask ends.
 pub(crate) enum Completion<'a> {
     /// With an answer: an `Option<Answer<_, _>>`, to be taken.
     Answer(&'a mut dyn Any),
+    Without(NoAnswer),
+}
+
+/// Why an ask has no answer, as its own host knows.
+#[derive(Clone, Copy)]
+pub(crate) enum NoAnswer {
     TimedOut,
     MailboxFull,
     Stopped,
@@ -58,6 +70,7 @@ pub(crate) fn send<A: Actor, W: World>(
 ) -> Result<(), Refused<A>> {
     if TypeId::of::<W>() == TypeId::of::<A::World>()
         && let Some(world) = (world as &mut dyn Any).downcast_mut::<A::World>()
+        && Hosts::<A>::find_table(world).is_some()
     {
         let (slot, route) = match &to {
             To::Key(key) => (known_or_new::<A>(world, key), 0),
@@ -85,7 +98,7 @@ pub(crate) fn send<A: Actor, W: World>(
             To::At(..) | To::Pool(_) => (None, 0),
         };
         if let Some(slot) = slot {
-            return push::<A>(world, slot, Envelope { message, metadata, reply, route });
+            return push::<A>(world, slot, Envelope { route, ..Envelope::new(message, metadata, reply) });
         }
     }
     send_away::<A, W>(world, to, message, metadata, reply)
@@ -141,7 +154,7 @@ fn send_away<A: Actor, W: World>(
     match core.outbox.post::<A>(host, Posted { to, message, metadata, reply }) {
         Ok(batch) => {
             if core.nesting > 0 {
-                core.undo.push(Undo::Posted { batch });
+                core.undo.push(Undo::Posted { batch, message: metadata.id });
             }
             Ok(())
         }
@@ -210,7 +223,7 @@ pub(crate) fn arrive<A: Actor>(world: &mut A::World, posted: Posted<A>) {
             TellError::Full(_) => DeadReason::MailboxFull,
             TellError::Stopped(_) | TellError::NoSuchMember { .. } => DeadReason::NoSuchActor,
         };
-        let envelope = Envelope { message: error.into_message(), metadata, reply, route: 0 };
+        let envelope = Envelope::new(error.into_message(), metadata, reply);
         let key = if let PostedTo::Key(key) | PostedTo::At(key) = &to { Some(key) } else { None };
         bury::<A>(world, key, envelope, &Undelivered::For(reason));
     }
@@ -220,7 +233,8 @@ pub(crate) fn arrive<A: Actor>(world: &mut A::World, posted: Posted<A>) {
 #[inline]
 pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope<A>) -> Result<(), Refused<A>> {
     let table = Hosts::<A>::table(world);
-    let (kind, priority, capacity) = (table.kind, envelope.metadata.priority, table.settings.mailbox);
+    let (kind, capacity) = (table.kind, table.settings.mailbox);
+    let Metadata { id: message, priority, .. } = envelope.metadata;
     let cell = &mut table.cells[slot as usize];
     if !cell.mailbox.has_room(priority, capacity) {
         return push_full::<A>(world, slot, envelope);
@@ -233,7 +247,7 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
         core.ready.push_back((kind, slot));
     }
     if core.nesting > 0 {
-        core.undo.push(Undo::Told { kind, slot, place: PlaceTaken::Lane(priority) });
+        core.undo.push(Undo::Told { kind, slot, message });
     }
     Ok(())
 }
@@ -244,13 +258,15 @@ fn push_full<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope<A>) -
     let table = Hosts::<A>::table(world);
     let (capacity, mut overflow) = (table.settings.mailbox, table.settings.overflow);
     let (kind, priority, sender) = (table.kind, envelope.metadata.priority, envelope.metadata.sender);
-    if overflow == Overflow::BackPressure && sender.is_none() {
-        // Who has no mailbox can not rest before one.
+    let message = envelope.metadata.id;
+    let is_own = |sender: ActorId| sender.host == table.host && sender.kind == kind && sender.slot == slot;
+    if overflow == Overflow::BackPressure && sender.is_none_or(is_own) {
+        // Who has no mailbox can not rest before one, and who rests before its own would do so for ever.
         overflow = Overflow::Refuse;
     }
     let cell = &mut table.cells[slot as usize];
     let pushed = cell.mailbox.push(priority, envelope, capacity, overflow);
-    let place = match pushed {
+    match pushed {
         Pushed::Refused(envelope) => {
             table.figures.rejected.add(1);
             return Err((TellError::Full(envelope.message), envelope.reply));
@@ -263,37 +279,32 @@ fn push_full<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope<A>) -
         Pushed::DroppedOldest(envelope) => {
             let key = cell.key.clone();
             bury::<A>(world, key.as_ref(), envelope, &Undelivered::For(DeadReason::DroppedOldest));
-            PlaceTaken::Lane(priority)
         }
-        Pushed::Taken => {
-            table.figures.pending.add(1);
-            PlaceTaken::Lane(priority)
-        }
+        Pushed::Taken => table.figures.pending.add(1),
         Pushed::Parked => {
             table.figures.pending.add(1);
             if let Some(sender) = sender {
                 change_rest(world, sender, 1);
             }
-            PlaceTaken::Beside
         }
-    };
+    }
     enqueue::<A>(world, slot);
     let core = world.core();
     if core.nesting > 0 {
-        core.undo.push(Undo::Told { kind, slot, place });
+        core.undo.push(Undo::Told { kind, slot, message });
     }
     Ok(())
 }
 
 /// Puts a message before an actor that has asked for it, by an ask, a timer or a future: its place was promised.
 pub(crate) fn push_promised<A: Actor>(world: &mut A::World, id: ActorId, message: A::Message, metadata: Metadata) {
-    let envelope = Envelope { message, metadata, reply: None, route: 0 };
+    let envelope = Envelope { is_own: true, ..Envelope::new(message, metadata, None) };
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else {
         return bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::Stopped));
     };
     let priority = if cell.is_restricted() { Priority::Control } else { Priority::Data };
-    cell.mailbox.push_promised(priority, envelope);
+    cell.mailbox.push_own(priority, envelope);
     let (is_woken, kind) = (cell.wake(), table.kind);
     table.figures.pending.add(1);
     if is_woken {
@@ -312,20 +323,68 @@ pub(crate) fn enqueue<A: Actor>(world: &mut A::World, slot: u32) {
 }
 
 /// Takes back what a handler has told somebody before it failed.
-pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, place: PlaceTaken) {
+pub(crate) fn take_back<A: Actor>(world: &mut A::World, slot: u32, message: u64) {
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cells.get_mut(slot as usize) else { return };
-    let Some(envelope) = cell.mailbox.take_back(place) else { return };
+    let Some((envelope, was_beside)) = cell.mailbox.take_back(|told| told.metadata.id == message) else { return };
     table.figures.pending.sub(1);
     let id = table.id(slot);
-    let cell = &mut table.cells[slot as usize];
-    if cell.phase == Phase::New && cell.mailbox.is_empty() && cell.value.is_none() {
-        // It was named for the first time.
-        table.remove(id);
+    let cell = &table.cells[slot as usize];
+    // One that has failed is to be made again, whoever names it.
+    let is_nobody = cell.phase == Phase::New && cell.mailbox.is_empty() && cell.counts.restarts == 0;
+    if was_beside {
+        go_on::<A>(world, std::iter::once(&envelope));
+    } else {
+        let_in::<A>(world, slot);
     }
-    if place == PlaceTaken::Beside
-        && let Some(sender) = envelope.metadata.sender
-    {
+    if is_nobody {
+        // It was named for the first time.
+        life::finish::<A>(world, id, Cause::NoSuchActor);
+    }
+}
+
+/// Moves what waits beside a mailbox into it, as far as there is room; its senders go on. Where messages have gone otherwise than
+/// by being handled: nothing else would move it in if nothing else is left.
+pub(crate) fn let_in<A: Actor>(world: &mut A::World, slot: u32) {
+    loop {
+        let table = Hosts::<A>::table(world);
+        let capacity = table.settings.mailbox;
+        let Some(parked) = table.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.unpark(capacity)) else {
+            return;
+        };
+        if let Some(sender) = resting(parked) {
+            change_rest(world, sender, -1);
+        }
+    }
+}
+
+/// Who rests for a message that waits beside a mailbox; nobody does for what an actor has asked for itself.
+fn resting<A: Actor>(parked: &Envelope<A>) -> Option<ActorId> {
+    parked.metadata.sender.filter(|_| !parked.is_own)
+}
+
+/// Takes out all that waits for an actor: what it has put aside, control, data, and what waits beside the mailbox, whose
+/// senders go on.
+pub(crate) fn empty<A: Actor>(world: &mut A::World, id: ActorId) -> Vec<Envelope<A>> {
+    let table = Hosts::<A>::table(world);
+    let Some(cell) = table.cell_mut(id) else { return Vec::new() };
+    let stash = cell.extras.as_mut().map(|extras| std::mem::take(&mut extras.stash)).unwrap_or_default();
+    let waiting = cell.mailbox.len();
+    if stash.is_empty() && waiting == 0 {
+        return Vec::new();
+    }
+    let resting: Vec<ActorId> = cell.mailbox.parked().filter_map(resting).collect();
+    let left = stash.into_iter().chain(cell.mailbox.drain()).collect();
+    table.figures.pending.sub(waiting as u64);
+    for sender in resting {
+        change_rest(world, sender, -1);
+    }
+    left
+}
+
+/// The senders of messages that were parked, and are so no more, go on.
+pub(crate) fn go_on<'a, A: Actor>(world: &mut A::World, parked: impl Iterator<Item = &'a Envelope<A>>) {
+    for sender in parked.filter_map(resting) {
         change_rest(world, sender, -1);
     }
 }
@@ -358,6 +417,8 @@ pub(crate) fn bury<A: Actor>(world: &mut A::World, key: Option<&A::Key>, envelop
     world.core().count_dead(kind, reason);
     let Envelope { message, reply, .. } = envelope;
     match reply {
+        // The ask itself has the same deadline: it is over, or just about.
+        Some(ReplyTo::Ask { .. }) if reason == DeadReason::Expired => {}
         Some(reply) => {
             let error = match why {
                 Undelivered::LoadFailed(error) => AskError::Handler(error.clone()),
@@ -375,7 +436,11 @@ pub(crate) fn bury<A: Actor>(world: &mut A::World, key: Option<&A::Key>, envelop
             };
             answer(world, reply, Err(error));
         }
-        None => A::undelivered(world, key, message, why),
+        None => {
+            if let Err(cause) = failing::contained(|| A::undelivered(world, key, message, why)) {
+                tracing::error!(kind = A::KIND, cause, "a kind panicked at a message that was not delivered");
+            }
+        }
     }
 }
 
@@ -388,27 +453,36 @@ where
     match reply {
         // Who has given up waiting has dropped its end.
         ReplyTo::Outside(channel) => drop(channel.try_send(answer)),
-        ReplyTo::Ask { host, id } if host == world.core().host => {
-            answered(world, id, Completion::Answer(&mut Some(answer)));
+        ReplyTo::Ask { host, kind, id } if host == world.core().host => {
+            came(world, kind, id, &mut Some(answer));
         }
-        ReplyTo::Ask { host, id } => {
-            world.core().send_parcel(host, Lane::Data, Parcel::Answer { id, answer: Box::new(Some(answer)) });
+        ReplyTo::Ask { host, kind, id } => {
+            let answer = Box::new(Some(answer));
+            world.core().send_parcel(host, Lane::Data, Parcel::Answer { kind, id, answer });
         }
     }
 }
 
-/// An ask of this host has ended. An answer that comes after its ask has timed out finds nobody: it is counted, and never
-/// answers another.
-pub(crate) fn answered<W: World>(world: &mut W, id: u64, completion: Completion<'_>) {
-    let core = world.core();
-    let Some(pending) = core.asks.remove(&id) else {
-        if let Some(kind) = core.kinds.first() {
-            kind.figures.late_answers.add(1);
-        }
+/// An answer has come. One that comes after its ask has timed out finds nobody: it is counted with the kind that asked, and
+/// never answers another.
+pub(crate) fn came<W: World>(world: &mut W, kind: u16, id: u64, answer: &mut dyn Any) {
+    if answered(world, id, Completion::Answer(answer)) {
         return;
-    };
+    }
+    let core = world.core();
+    if let Some(entry) = core.kinds.get(usize::from(kind)) {
+        entry.figures.late_answers.add(1);
+    }
+    core.count_dead(kind, DeadReason::LateAnswer);
+}
+
+/// An ask of this host has ended; false where it had before.
+pub(crate) fn answered<W: World>(world: &mut W, id: u64, completion: Completion<'_>) -> bool {
+    let core = world.core();
+    let Some(pending) = core.asks.remove(&id) else { return false };
     core.timers.cancel(pending.timer);
     (pending.complete)(world, completion);
+    true
 }
 
 /// Asks `A` in the name of an actor `B`, which is given the answer as a message.
@@ -430,13 +504,16 @@ pub(crate) fn ask<A: Actor, B: Actor>(
                 let answer = answer.downcast_mut::<Option<Answer<A::Reply, A::Error>>>().and_then(Option::take);
                 answer.unwrap_or(Err(AskError::Unanswered))
             }
-            Completion::TimedOut => Err(AskError::TimedOut),
-            Completion::MailboxFull => Err(AskError::MailboxFull),
-            Completion::Stopped => Err(AskError::Stopped),
+            Completion::Without(NoAnswer::TimedOut) => Err(AskError::TimedOut),
+            Completion::Without(NoAnswer::MailboxFull) => Err(AskError::MailboxFull),
+            Completion::Without(NoAnswer::Stopped) => Err(AskError::Stopped),
         };
         let now = world.core().now;
         let metadata = Metadata { id, sender: None, created_at: now, deadline: None, priority: Priority::Data };
-        push_promised::<B>(world, asker, map(answer), metadata);
+        match failing::contained(|| map(answer)) {
+            Ok(message) => push_promised::<B>(world, asker, message, metadata),
+            Err(cause) => failing::failed_beside::<B>(world, asker, cause),
+        }
     });
     core.asks.insert(id, PendingAsk { timer, complete });
     if core.nesting > 0 {
@@ -444,22 +521,19 @@ pub(crate) fn ask<A: Actor, B: Actor>(
     }
     let (now, host) = (core.now, core.host);
     let failed = if deadline <= now {
-        Some(Completion::TimedOut)
+        Some(NoAnswer::TimedOut)
     } else {
-        match send::<A, _>(world, to, message, metadata, Some(ReplyTo::Ask { host, id })) {
+        match send::<A, _>(world, to, message, metadata, Some(ReplyTo::Ask { host, kind: asker.kind, id })) {
             Ok(()) => None,
-            Err((TellError::Full(_), _)) => Some(Completion::MailboxFull),
-            Err((TellError::Stopped(_) | TellError::NoSuchMember { .. }, _)) => Some(Completion::Stopped),
+            Err((TellError::Full(_), _)) => Some(NoAnswer::MailboxFull),
+            Err((TellError::Stopped(_) | TellError::NoSuchMember { .. }, _)) => Some(NoAnswer::Stopped),
         }
     };
     // Told by a message of its own, not from within this call.
-    if let Some(completion) = failed {
-        let completion = match completion {
-            Completion::MailboxFull => |world: &mut B::World, id| answered(world, id, Completion::MailboxFull),
-            Completion::Stopped => |world: &mut B::World, id| answered(world, id, Completion::Stopped),
-            _ => |world: &mut B::World, id| answered(world, id, Completion::TimedOut),
-        };
-        world.core().later.push(Box::new(move |world| completion(world, id)));
+    if let Some(why) = failed {
+        world.core().later.push(Box::new(move |world| {
+            answered(world, id, Completion::Without(why));
+        }));
     }
     id
 }

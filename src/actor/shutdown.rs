@@ -74,14 +74,18 @@ async fn run_stage(stage: &ShutdownStage, remote: &Remote) -> StageOutcome {
         // A host that is gone has nothing left; one whose inbox stays full is ended by force below, or silent.
         let left = deadline.since(remote.clock().now());
         match timeout(remote.clock(), left, remote.send_patiently(host, parcel)).await {
-            Some(Ok(())) | None => waiting.push((host, told)),
+            Some(Ok(())) => waiting.push((host, Some(told))),
+            None => waiting.push((host, None)),
             Some(Err(())) => {}
         }
     }
     let (mut abandoned, mut silent_hosts) = (0, 0);
     for (host, told) in waiting {
         let left = deadline.since(remote.clock().now());
-        if timeout(remote.clock(), left, told.recv_async()).await.is_some() {
+        // A host that has taken it in and ended tells nothing more, and has nothing left.
+        if let Some(told) = told
+            && timeout(remote.clock(), left, told.recv_async()).await.is_some()
+        {
             continue;
         }
         let (tell, told) = flume::bounded(1);

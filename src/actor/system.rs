@@ -19,13 +19,12 @@ use crate::actor::{
 pub struct System {
     core: Core<Self>,
     tables: NumberMap<TypeId, Box<dyn Any>>,
-    is_over: bool,
 }
 
 impl System {
     /// A world without kinds, for a host of this number.
     pub fn new(host: usize, post: Post, clock: ActorClock, seed: u64) -> Self {
-        Self { core: Core::new(host, post, clock, seed), tables: NumberMap::default(), is_over: false }
+        Self { core: Core::new(host, post, clock, seed), tables: NumberMap::default() }
     }
 
     /// Adds a kind.
@@ -43,7 +42,7 @@ impl System {
 impl System {
     /// Has its host end, when this turn is over.
     pub fn end(&mut self) {
-        self.is_over = true;
+        self.core.end();
     }
 }
 
@@ -65,7 +64,7 @@ impl Worker for System {
     }
 
     fn is_finished(&self) -> bool {
-        self.is_over
+        self.core.is_over()
     }
 }
 
@@ -79,7 +78,10 @@ impl<A: Actor<World = Self>> Hosts<A> for System {
     /// # Panics
     /// Where the kind was never [added](System::add).
     fn table(&mut self) -> &mut Table<A> {
-        let table = self.tables.get_mut(&TypeId::of::<A>()).and_then(|table| table.downcast_mut());
-        table.unwrap_or_else(|| panic!("the kind {} was not added to this host", A::KIND))
+        Hosts::<A>::find_table(self).unwrap_or_else(|| panic!("the kind {} was not added to this host", A::KIND))
+    }
+
+    fn find_table(&mut self) -> Option<&mut Table<A>> {
+        self.tables.get_mut(&TypeId::of::<A>())?.downcast_mut()
     }
 }

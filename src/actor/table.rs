@@ -1,11 +1,13 @@
 //! The actors of one kind on one host.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    any::TypeId,
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::future::AbortHandle;
 use slab::Slab;
 
 use crate::actor::{
@@ -75,11 +77,15 @@ pub(crate) struct Extras<A: Actor> {
     /// Who watches it: where, and under which number.
     pub watchers: Vec<(u16, u64)>,
     /// Its own watches.
-    pub watching: Vec<u64>,
+    pub watching: HashSet<u64>,
     /// Who waits for its end.
     pub stop_waiters: Vec<Later<A::World>>,
     /// What it has scheduled.
     pub timers: Vec<TimerId>,
+    /// Its futures and streams, by number.
+    pub tasks: Vec<(u64, AbortHandle)>,
+    /// The topics that it has subscribed to.
+    pub topics: Vec<TypeId>,
     /// The supervisor that it is a child of by name, and its number there.
     pub child: Option<usize>,
     /// Why it stands still.
@@ -88,6 +94,8 @@ pub(crate) struct Extras<A: Actor> {
     pub stash: VecDeque<Envelope<A>>,
     /// Nobody has a handle of it any more: it ends when it has handled what waits.
     pub is_released: bool,
+    /// It was told to stop in the middle of a message, and does so after it.
+    pub is_to_stop: bool,
     /// A timer of its life: loading, backing off, ending.
     pub life_timer: Option<TimerId>,
 }
@@ -97,13 +105,16 @@ impl<A: Actor> Default for Extras<A> {
         Self {
             restarts: RestartLog::default(),
             watchers: Vec::new(),
-            watching: Vec::new(),
+            watching: HashSet::new(),
             stop_waiters: Vec::new(),
             timers: Vec::new(),
+            tasks: Vec::new(),
+            topics: Vec::new(),
             child: None,
             cause: None,
             stash: VecDeque::new(),
             is_released: false,
+            is_to_stop: false,
             life_timer: None,
         }
     }
@@ -185,6 +196,8 @@ impl<A: Actor> Cell<A> {
 pub struct Table<A: Actor> {
     pub(crate) kind: u16,
     pub(crate) host: u16,
+    /// Its number among the kinds that everybody knows of this host; past the last where it is not placed here.
+    pub(crate) told_as: u16,
     pub(crate) settings: KindSettings,
     pub(crate) cells: Slab<Cell<A>>,
     pub(crate) keys: HashMap<A::Key, u32>,
@@ -199,6 +212,8 @@ pub struct Table<A: Actor> {
     pub(crate) pool_cursor: usize,
     /// No actor of it is made any more.
     pub(crate) is_closed: bool,
+    /// The same, while its supervisor stops them all.
+    pub(crate) is_paused: bool,
 }
 
 impl<A: Actor> Default for Table<A> {
@@ -213,6 +228,7 @@ impl<A: Actor> Table<A> {
         Self {
             kind: u16::MAX,
             host: 0,
+            told_as: u16::MAX - 1,
             settings,
             cells: Slab::new(),
             keys: HashMap::new(),
@@ -223,6 +239,7 @@ impl<A: Actor> Table<A> {
             pool: Vec::new(),
             pool_cursor: 0,
             is_closed: false,
+            is_paused: false,
         }
     }
 
@@ -341,6 +358,11 @@ impl<A: Actor> Table<A> {
         self.cells.get_mut(id.slot as usize).filter(|cell| cell.generation == id.generation)
     }
 
+    /// No actor of it is made now.
+    pub(crate) fn takes_none(&self) -> bool {
+        self.is_closed || self.is_paused
+    }
+
     /// Makes an empty cell.
     pub(crate) fn insert(&mut self, key: Option<A::Key>, now: Moment) -> ActorId {
         self.next_generation = self.next_generation.wrapping_add(1);
@@ -372,9 +394,11 @@ impl<A: Actor> Table<A> {
 
     /// Notes that an actor has nothing to do, so that it is looked at when its idle time is over.
     pub(crate) fn note_idle(&mut self, slot: u32, now: Moment) {
+        // One without a key lives as long as somebody holds it.
         if self.settings.idle_time.is_some()
             && let Some(cell) = self.cells.get_mut(slot as usize)
             && !cell.is_listed_idle
+            && cell.key.is_some()
         {
             cell.is_listed_idle = true;
             self.idle.push_back((slot, cell.generation, now));
@@ -394,8 +418,12 @@ impl<A: Actor> Table<A> {
             if cell.phase != Phase::Running || cell.value.is_none() {
                 continue;
             }
+            if !cell.mailbox.is_empty() {
+                // It is noted again when it has handled that.
+                continue;
+            }
             let last_active = cell.last_active;
-            if now.since(last_active) >= idle_time && cell.mailbox.is_empty() {
+            if now.since(last_active) >= idle_time {
                 return Some(id);
             }
             // It has been busy meanwhile. Behind those who were noted later it may be looked at late, by an idle time at most.

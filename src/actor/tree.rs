@@ -1,6 +1,6 @@
 //! The supervision tree of a host: the [machines](crate::actor::supervision) and what they supervise.
 
-use std::time::Duration;
+use std::{any::TypeId, collections::VecDeque, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -8,32 +8,40 @@ use crate::actor::{
     actor::Actor,
     core::KindOps,
     envelope::ActorId,
+    failing,
     key::Key as _,
-    life,
     moment::Moment,
     monitor::Cause,
+    named::{Named, OfKind},
     supervision::{
         BackOff, ChildSpec, ChildState, Effect, Ended, Intensity, Restart, StopLimit, Strategy, Supervisor,
         SupervisorSpec,
     },
-    table::Phase,
     world::{Hosts, World},
 };
 
 /// A start is a factory's call, done at once; this bounds what the machine waits for its report.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// How an actor that is a child by name is started: under its key, with a fresh value, or its own where it has it still.
-type Start<W> = Box<dyn FnMut(&mut W) -> Result<ActorId, String>>;
+/// What is done when the root has ended.
+type OnOutcome = Box<dyn FnOnce(&Ended)>;
 
 /// What a child is.
 enum What<W> {
     /// A supervisor of its own children.
     Supervisor(usize),
     /// One actor.
-    Actor { kind: &'static str, key: String, start: Start<W>, id: Option<ActorId> },
+    Actor {
+        kind: &'static str,
+        of: TypeId,
+        key: String,
+        /// Absent while it is asked something.
+        named: Option<Box<dyn Named<W>>>,
+        /// It, or what keeps its key.
+        id: Option<ActorId>,
+    },
     /// All actors of a kind: each counts its own failures, and none is started from here.
-    Many { kind: &'static str, of: std::any::TypeId, is_stopping: bool },
+    Many { kind: &'static str, of: TypeId, is_stopping: bool },
 }
 
 struct Child<W> {
@@ -57,16 +65,30 @@ struct Node {
 pub(crate) struct Tree<W> {
     nodes: Vec<Node>,
     children: Vec<Child<W>>,
+    /// What machines have said and is not done yet.
+    effects: VecDeque<(usize, Effect<usize>)>,
+    is_performing: bool,
+    /// The child that is just being started, and how it has ended since.
+    starting: Option<(usize, Option<Ended>)>,
     /// How the root has ended.
     ended: Option<Ended>,
     /// Told of it.
-    on_outcome: Option<Box<dyn FnOnce(&Ended)>>,
+    on_outcome: Option<OnOutcome>,
     pub last_panic: String,
 }
 
 impl<W> Default for Tree<W> {
     fn default() -> Self {
-        Self { nodes: Vec::new(), children: Vec::new(), ended: None, on_outcome: None, last_panic: String::new() }
+        Self {
+            nodes: Vec::new(),
+            children: Vec::new(),
+            effects: VecDeque::new(),
+            is_performing: false,
+            starting: None,
+            ended: None,
+            on_outcome: None,
+            last_panic: String::new(),
+        }
     }
 }
 
@@ -79,8 +101,8 @@ impl<W> Tree<W> {
 /// A child in a [`SupervisorPlan`].
 enum Planned<W> {
     Supervisor(SupervisorPlan<W>),
-    Actor { kind: &'static str, key: String, start: Start<W> },
-    Many { kind: &'static str, of: std::any::TypeId },
+    Actor { kind: &'static str, of: TypeId, key: String, named: Box<dyn Named<W>> },
+    Many { kind: &'static str, of: TypeId },
 }
 
 /// A supervisor and its children, as they are to be.
@@ -111,37 +133,23 @@ impl<W: World> SupervisorPlan<W> {
         self
     }
 
-    /// Adds an actor, started under its key by this factory, now and at each restart.
+    /// Adds an actor, started under its key by this factory, now and at each restart. While it waits for a restart, so do
+    /// messages for its key.
     #[must_use]
     pub fn actor<A: Actor<World = W>>(
         mut self,
         key: A::Key,
         restart: Restart,
         stop: StopLimit,
-        mut make: impl FnMut(&mut W) -> Result<A, String> + 'static,
+        make: impl FnMut(&mut W) -> Result<A, String> + 'static,
     ) -> Self
     where
         W: Hosts<A>,
     {
         let text = key.text().into_owned();
-        let start = move |world: &mut W| {
-            let found = Hosts::<A>::table(world).find(&key);
-            let phase = found.and_then(|id| Some((id, Hosts::<A>::table(world).phase(id)?.0)));
-            match phase {
-                Some((id, Phase::Down)) if Hosts::<A>::table(world).get(id).is_some() => Ok(id),
-                Some((id, Phase::Down | Phase::New)) => {
-                    let actor = make(world)?;
-                    life::begin::<A>(world, id, Box::new(actor));
-                    Ok(id)
-                }
-                Some((_, phase)) => Err(format!("there is one already, and it is {}", phase.as_str())),
-                None => {
-                    let actor = make(world)?;
-                    life::spawn_here::<A>(world, key.clone(), actor).map_err(|error| error.to_string())
-                }
-            }
-        };
-        self.children.push((Planned::Actor { kind: A::KIND, key: text, start: Box::new(start) }, restart, stop));
+        let named = Box::new(OfKind::<A, _> { key, make });
+        let planned = Planned::Actor { kind: A::KIND, of: TypeId::of::<A>(), key: text, named };
+        self.children.push((planned, restart, stop));
         self
     }
 
@@ -149,7 +157,7 @@ impl<W: World> SupervisorPlan<W> {
     /// neighbours.
     #[must_use]
     pub fn many<A: Actor<World = W>>(mut self, stop: StopLimit) -> Self {
-        let planned = Planned::Many { kind: A::KIND, of: std::any::TypeId::of::<A>() };
+        let planned = Planned::Many { kind: A::KIND, of: TypeId::of::<A>() };
         self.children.push((planned, Restart::Permanent, stop));
         self
     }
@@ -166,25 +174,32 @@ impl<W: World> SupervisorPlan<W> {
 /// Starts the tree of a host.
 pub fn start<W: World>(world: &mut W, plan: SupervisorPlan<W>) {
     let root = plant(world, plan, None);
-    let now = world.core().now;
-    let mut effects = Vec::new();
-    world.core().tree.nodes[root].machine.start(now, &mut effects);
-    perform(world, root, effects);
+    tell(world, root, |machine, now, _, out| machine.start(now, out));
 }
 
 /// Stops the tree, right to left. [`outcome`] says when that is done.
 pub fn stop<W: World>(world: &mut W) {
-    let now = world.core().now;
-    let mut effects = Vec::new();
-    if let Some(root) = world.core().tree.nodes.first_mut() {
-        root.machine.stop(now, &mut effects);
-        perform(world, 0, effects);
+    if !world.core().tree.nodes.is_empty() {
+        tell(world, 0, |machine, now, _, out| machine.stop(now, out));
     }
 }
 
 /// How the root has ended: by [`stop`], or because too much has failed; none while it has not.
 pub fn outcome<W: World>(world: &mut W) -> Option<Ended> {
     world.core().tree.ended.clone()
+}
+
+/// Ends the children of a kind, for good: they are their supervisors' no more.
+pub(crate) fn dismiss<W: World>(world: &mut W, kind: TypeId) {
+    for child in 0..world.core().tree.children.len() {
+        let what = &world.core().tree.children[child].what;
+        let (What::Actor { of, .. } | What::Many { of, .. }) = what else { continue };
+        if *of == kind {
+            tell_of(world, child, |machine, now, _, out| {
+                machine.remove_child(&child, now, out);
+            });
+        }
+    }
 }
 
 /// Has something done when the root ends, for whatever reason.
@@ -205,14 +220,14 @@ fn plant<W: World>(world: &mut W, plan: SupervisorPlan<W>, child: Option<usize>)
         let what = match &planned {
             Planned::Supervisor(_) => What::Supervisor(usize::MAX),
             Planned::Actor { .. } | Planned::Many { .. } => {
-                What::Many { kind: "", of: std::any::TypeId::of::<()>(), is_stopping: false }
+                What::Many { kind: "", of: TypeId::of::<()>(), is_stopping: false }
             }
         };
         tree.children.push(Child { node, what, spec });
         tree.nodes[node].children.push(number);
         let what = match planned {
             Planned::Supervisor(plan) => What::Supervisor(plant(world, plan, Some(number))),
-            Planned::Actor { kind, key, start } => What::Actor { kind, key, start, id: None },
+            Planned::Actor { kind, of, key, named } => What::Actor { kind, of, key, named: Some(named), id: None },
             Planned::Many { kind, of } => What::Many { kind, of, is_stopping: false },
         };
         world.core().tree.children[number].what = what;
@@ -235,20 +250,29 @@ fn arm<W: World>(world: &mut W, node: usize) {
     }
 }
 
-fn perform<W: World>(world: &mut W, node: usize, effects: Vec<Effect<usize>>) {
-    for effect in effects {
-        match effect {
-            Effect::Start(child) => start_child(world, node, child),
-            Effect::Stop { child, .. } => stop_child(world, child),
-            Effect::Kill(child) => kill_child(world, child),
-            Effect::Ready => ready(world, node),
-            Effect::Finished(ended) => finished(world, node, ended),
-        }
-    }
+/// Tells a machine something, and has done what it says: in order, after what machines have said before.
+fn tell<W: World>(
+    world: &mut W,
+    node: usize,
+    what: impl FnOnce(&mut Supervisor<usize>, Moment, f64, &mut Vec<Effect<usize>>),
+) {
+    note(world, node, what);
+    perform_all(world);
 }
 
-/// Tells a machine something, and does what it says.
-fn tell<W: World>(
+/// The same of a child's machine; what follows for the child's key comes first.
+fn tell_of<W: World>(
+    world: &mut W,
+    child: usize,
+    what: impl FnOnce(&mut Supervisor<usize>, Moment, f64, &mut Vec<Effect<usize>>),
+) {
+    let node = world.core().tree.children[child].node;
+    note(world, node, what);
+    settle(world, child);
+    perform_all(world);
+}
+
+fn note<W: World>(
     world: &mut W,
     node: usize,
     what: impl FnOnce(&mut Supervisor<usize>, Moment, f64, &mut Vec<Effect<usize>>),
@@ -257,10 +281,36 @@ fn tell<W: World>(
     let (now, draw) = (core.now, core.rng.draw());
     let mut effects = Vec::new();
     what(&mut core.tree.nodes[node].machine, now, draw, &mut effects);
-    perform(world, node, effects);
+    core.tree.effects.extend(effects.into_iter().map(|effect| (node, effect)));
 }
 
-fn start_child<W: World>(world: &mut W, node: usize, child: usize) {
+fn perform_all<W: World>(world: &mut W) {
+    if std::mem::replace(&mut world.core().tree.is_performing, true) {
+        // Whoever is at it comes to these.
+        return;
+    }
+    while let Some((node, effect)) = world.core().tree.effects.pop_front() {
+        if let Err(cause) = failing::contained(|| perform(world, node, effect)) {
+            tracing::error!(host = world.core().host(), cause, "something of the tree panicked");
+        }
+    }
+    world.core().tree.is_performing = false;
+}
+
+fn perform<W: World>(world: &mut W, node: usize, effect: Effect<usize>) {
+    if world.core().tree.nodes[node].is_over {
+        return;
+    }
+    match effect {
+        Effect::Start(child) => start_child(world, child),
+        Effect::Stop { child, .. } => stop_child(world, child),
+        Effect::Kill(child) => kill_child(world, child),
+        Effect::Ready => ready(world, node),
+        Effect::Finished(ended) => finished(world, node, ended),
+    }
+}
+
+fn start_child<W: World>(world: &mut W, child: usize) {
     let result = match &mut world.core().tree.children[child].what {
         What::Supervisor(below) => {
             let below = *below;
@@ -268,22 +318,42 @@ fn start_child<W: World>(world: &mut W, node: usize, child: usize) {
             // It says itself when its children are up, or that they will not be.
             return tell(world, below, |machine, now, _, out| machine.start(now, out));
         }
-        What::Many { is_stopping, .. } => {
+        What::Many { of, is_stopping, .. } => {
             *is_stopping = false;
+            let of = *of;
+            if let Some(ops) = ops_of(world, of) {
+                ops.pause(world, false);
+            }
             Ok(())
         }
-        What::Actor { start, .. } => {
-            let mut start = std::mem::replace(start, Box::new(|_| Err("it is being started".to_owned())));
-            let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| start(world)));
-            let result = started.unwrap_or_else(|cause| Err(crate::actor::handling::describe(&*cause)));
-            if let What::Actor { start: place, id, .. } = &mut world.core().tree.children[child].what {
-                *place = start;
-                *id = result.as_ref().ok().copied();
+        What::Actor { named, .. } => {
+            let Some(mut named) = named.take() else { return };
+            world.core().tree.starting = Some((child, None));
+            let started = failing::contained(|| named.start(world, child));
+            if let What::Actor { named: place, .. } = &mut world.core().tree.children[child].what {
+                *place = Some(named);
             }
-            result.and_then(|id| adopted(world, id, child))
+            // What became of it since counts more than that it was made.
+            match (started, world.core().tree.starting.take().and_then(|(_, ended)| ended)) {
+                (_, Some(Ended::Failed(cause))) => Err(cause),
+                (_, Some(ended)) => {
+                    return tell_of(world, child, |machine, now, draw, out| {
+                        machine.ended(&child, ended, now, draw, out)
+                    });
+                }
+                (Ok(Ok(_)), None) => Ok(()),
+                (Ok(Err(cause)) | Err(cause), None) => Err(cause),
+            }
         }
     };
-    tell(world, node, |machine, now, draw, out| machine.started(&child, result, now, draw, out));
+    tell_of(world, child, |machine, now, draw, out| machine.started(&child, result, now, draw, out));
+}
+
+/// An actor, or what keeps its key, is a child from now on.
+pub(crate) fn claimed<W: World>(world: &mut W, child: usize, actor: ActorId) {
+    if let What::Actor { id, .. } = &mut world.core().tree.children[child].what {
+        *id = Some(actor);
+    }
 }
 
 /// A supervisor's children are up for the first time: so is it.
@@ -291,12 +361,6 @@ fn ready<W: World>(world: &mut W, node: usize) {
     let Some(child) = world.core().tree.nodes[node].child else { return };
     let above = world.core().tree.children[child].node;
     tell(world, above, |machine, now, draw, out| machine.started(&child, Ok(()), now, draw, out));
-}
-
-/// An actor that was just started is its supervisor's from now on.
-fn adopted<W: World>(world: &mut W, id: ActorId, child: usize) -> Result<(), String> {
-    let ops = world.core().kinds[usize::from(id.kind)].ops;
-    if ops.adopt(world, id, child) { Ok(()) } else { Err("it failed as it started".to_owned()) }
 }
 
 fn stop_child<W: World>(world: &mut W, child: usize) {
@@ -315,6 +379,8 @@ fn stop_child<W: World>(world: &mut W, child: usize) {
             *is_stopping = true;
             let of = *of;
             if let Some(ops) = ops_of(world, of) {
+                // What comes for them meanwhile makes no new ones.
+                ops.pause(world, true);
                 for id in ops.ids(world) {
                     ops.stop(world, id, None);
                 }
@@ -328,10 +394,12 @@ fn kill_child<W: World>(world: &mut W, child: usize) {
     match &world.core().tree.children[child].what {
         What::Supervisor(below) => {
             let below = *below;
+            // It is not to start anybody again.
+            world.core().tree.nodes[below].is_over = true;
             for child in world.core().tree.nodes[below].children.clone() {
                 kill_child(world, child);
             }
-            finished(world, below, Ended::Failed("killed".into()));
+            over(world, below, Ended::Failed("killed".into()));
         }
         What::Actor { id: Some(id), .. } => {
             let id = *id;
@@ -351,7 +419,7 @@ fn kill_child<W: World>(world: &mut W, child: usize) {
     }
 }
 
-fn ops_of<W: World>(world: &mut W, of: std::any::TypeId) -> Option<&'static dyn KindOps<W>> {
+fn ops_of<W: World>(world: &mut W, of: TypeId) -> Option<&'static dyn KindOps<W>> {
     world.core().kinds.iter().find(|kind| kind.of == of).map(|kind| kind.ops)
 }
 
@@ -375,13 +443,15 @@ fn check_many<W: World>(world: &mut W) {
 
 /// A supervisor has ended: so have those of its children that waited for its decision.
 fn finished<W: World>(world: &mut W, node: usize, ended: Ended) {
-    if std::mem::replace(&mut world.core().tree.nodes[node].is_over, true) {
-        return;
-    }
+    world.core().tree.nodes[node].is_over = true;
     if let Ended::Failed(cause) = &ended {
         let name = world.core().tree.nodes[node].name;
         tracing::error!(supervisor = name, cause, "a supervisor gives up");
     }
+    over(world, node, ended);
+}
+
+fn over<W: World>(world: &mut W, node: usize, ended: Ended) {
     for child in world.core().tree.nodes[node].children.clone() {
         bury(world, child);
     }
@@ -405,16 +475,15 @@ fn bury<W: World>(world: &mut W, child: usize) {
         && let Some(id) = id.take()
     {
         let ops = world.core().kinds[usize::from(id.kind)].ops;
-        ops.decided(world, id, false);
+        ops.given_up(world, id);
     }
 }
 
 /// A child has failed and stands still: its supervisor starts it again, perhaps later, or it ends.
 pub(crate) fn child_failed<W: World>(world: &mut W, child: usize, cause: String) {
-    let node = world.core().tree.children[child].node;
-    tell(world, node, |machine, now, draw, out| machine.ended(&child, Ended::Failed(cause), now, draw, out));
-    if !is_to_run(world, child) {
-        bury(world, child);
+    let ended = Ended::Failed(cause);
+    if let Some(ended) = while_starting(world, child, ended) {
+        tell_of(world, child, |machine, now, draw, out| machine.ended(&child, ended, now, draw, out));
     }
 }
 
@@ -428,15 +497,44 @@ pub(crate) fn child_ended<W: World>(world: &mut W, child: usize, cause: &Cause) 
     if let What::Actor { id, .. } = &mut world.core().tree.children[child].what {
         *id = None;
     }
-    let node = world.core().tree.children[child].node;
-    tell(world, node, |machine, now, draw, out| machine.ended(&child, ended, now, draw, out));
+    if let Some(ended) = while_starting(world, child, ended) {
+        tell_of(world, child, |machine, now, draw, out| machine.ended(&child, ended, now, draw, out));
+    }
 }
 
-fn is_to_run<W: World>(world: &mut W, child: usize) -> bool {
+/// Keeps the end of a child that is just being started, which is told of when that is over; gives back any other's.
+fn while_starting<W: World>(world: &mut W, child: usize, ended: Ended) -> Option<Ended> {
+    match &mut world.core().tree.starting {
+        Some((starting, how)) if *starting == child => {
+            *how = Some(ended);
+            None
+        }
+        _ => Some(ended),
+    }
+}
+
+/// What follows for a child's key from where the child stands: messages wait for its start, or nobody is to come.
+fn settle<W: World>(world: &mut W, child: usize) {
+    if state(world, child) == Some(ChildState::Waiting) {
+        let What::Actor { named, .. } = &mut world.core().tree.children[child].what else { return };
+        let Some(mut taken) = named.take() else { return };
+        taken.hold(world, child);
+        if let What::Actor { named, .. } = &mut world.core().tree.children[child].what {
+            *named = Some(taken);
+        }
+    }
+    // One that is not to be started any more, and has no instance, ends for good.
+    if state(world, child).is_none_or(|state| state == ChildState::Down) {
+        bury(world, child);
+    }
+}
+
+/// Where a child stands with its supervisor; none where that has ended or forgotten it.
+fn state<W: World>(world: &mut W, child: usize) -> Option<ChildState> {
     let tree = &world.core().tree;
     let node = &tree.nodes[tree.children[child].node];
-    let state = node.machine.children().find(|report| *report.id == child).map(|report| report.state);
-    !node.is_over && state.is_some_and(|state| state != ChildState::Down)
+    let report = node.machine.children().find(|report| *report.id == child)?;
+    (!node.is_over).then_some(report.state)
 }
 
 /// Lets time pass in the machines.

@@ -7,10 +7,21 @@ use crate::actor::{actor::Actor, core::Core, table::Table};
 pub trait World: Sized + 'static {
     /// The runtime's part of it.
     fn core(&mut self) -> &mut Core<Self>;
+
+    /// Has its host end, when this turn is over or soon after. The default marks the core, by which the world's
+    /// [`is_finished`](crate::actor::worker::Worker::is_finished) is to [know](Core::is_over).
+    fn end(&mut self) {
+        self.core().end();
+    }
 }
 
 /// A world with a table for this kind.
 pub trait Hosts<A: Actor<World = Self>>: World {
     /// The kind's table.
     fn table(&mut self) -> &mut Table<A>;
+
+    /// The kind's table; none where this world has none of it, as others do.
+    fn find_table(&mut self) -> Option<&mut Table<A>> {
+        Some(self.table())
+    }
 }

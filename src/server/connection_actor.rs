@@ -3,7 +3,7 @@
 
 use crate::{
     actor::{
-        actor::{Actor, Farewell, Handled, Intercepted},
+        actor::{Actor, Farewell, Handled, Intercepted, Undelivered},
         context::Context,
         envelope::Envelope,
         monitor::Cause,
@@ -36,7 +36,7 @@ impl Actor for Connection {
         stage.now = stage.clock.now();
         match message {
             ConnectionMessage::Act { action, .. } => stage.act(self.key, action),
-            ConnectionMessage::Answered(message) => stage.act(self.key, Action::Deliver(message)),
+            ConnectionMessage::Answered { message, .. } => stage.act(self.key, Action::Deliver(message)),
             ConnectionMessage::Seat(answer) => stage.take_seat_answer(self.key, *answer),
             ConnectionMessage::LobbyPicked { ticket, number } => stage.lobby_picked(self.key, ticket, number),
         }
@@ -56,11 +56,11 @@ impl Actor for Connection {
         cx.world.close(self.key, CloseCode::Internal);
     }
 
-    /// Closing it fails, too.
+    /// Closing it fails, too: it is taken out as it is.
     fn lost(world: &mut Stage, _: Option<&ConnectionId>, value: Option<Box<Self>>, _: &Cause) {
         world.restore_buffers();
         if let Some(actor) = value {
-            world.close_without_room(actor.key, CloseCode::Internal);
+            world.forget(actor.key);
         }
     }
 
@@ -75,8 +75,17 @@ impl Actor for Connection {
                 }
             }
             ConnectionMessage::LobbyPicked { .. } => {}
-            ConnectionMessage::Answered(_) => world.figures.answers_lost.add(1),
+            ConnectionMessage::Answered { reply, message } => {
+                world.pursue(reply.connection, reply.user, Action::Deliver(message));
+            }
         }
         Intercepted::Taken
+    }
+
+    /// What it had asked for when it was here.
+    fn undelivered(world: &mut Stage, _: Option<&ConnectionId>, message: ConnectionMessage, _: &Undelivered<Self>) {
+        if let ConnectionMessage::Answered { reply, message } = message {
+            world.pursue(reply.connection, reply.user, Action::Deliver(message));
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         connection_actor::Connection,
         message::UserMessage,
         peer::{Closing, Goal},
+        room_actor::RoomActor,
         stage::Stage,
     },
 };
@@ -90,6 +91,16 @@ impl Stage {
             self.release_seat(&room, connection);
         }
         // A seat that is granted later finds no join with its ticket and is released then.
+    }
+
+    /// Takes out a connection whose handlers fail, its closing too. No room may still write to its place in the table.
+    pub(super) fn forget(&mut self, key: usize) {
+        if let Some(seat) = self.peers.get_mut(key).and_then(|peer| peer.seat.take())
+            && let Some(cell) = self.rooms.get_mut(seat.room).and_then(RoomActor::cell_mut)
+        {
+            cell.remove(seat.participant);
+        }
+        self.remove(key);
     }
 
     /// Closes a connection whose room is no more, or is the one that ends: it has no seat to give up.

@@ -95,8 +95,13 @@ pub enum ConnectionMessage {
         /// The lobby's number, from 1.
         number: u32,
     },
-    /// An answer that it has asked the back office for.
-    Answered(Box<ClientMessage>),
+    /// An answer that it has asked the back office for. Where it has moved meanwhile, the answer goes after it.
+    Answered {
+        /// Where it was when it asked.
+        reply: ReplyTo,
+        /// The answer.
+        message: Box<ClientMessage>,
+    },
 }
 
 /// A room's answer to a [`SeatAsk`].

@@ -88,9 +88,11 @@ impl Stage {
         self.sent(result);
     }
 
-    /// An action for a connection that is not here: on to where it went, or to its user's actor, which will know.
+    /// An action for a connection that has left, and may have come back: on to where it went, or to its user's actor, which
+    /// will know.
     pub(super) fn pursue(&mut self, connection: ConnectionId, user: UserId, action: Action) {
-        match self.forwarding.find(connection) {
+        let is_here = self.connections.find(&connection).is_some().then_some(self.number);
+        match is_here.or_else(|| self.forwarding.find(connection)) {
             Some(shard) => self.send_action(shard, connection, user, action),
             None => {
                 let tried = self.number;

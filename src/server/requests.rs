@@ -260,14 +260,14 @@ impl Stage {
         let reply = self.reply_to(key, request_id);
         let here = self.core.host();
         let listed = move |answer| {
-            let answer = match answer {
+            let message = match answer {
                 Ok(DirectoryReply::Rooms(list)) => ClientMessage::answer(reply.request_id, Answer::RoomList(list)),
                 answer => {
                     tracing::debug!(shard = here, refused = answer.is_err(), "the list of rooms could not be read");
                     ClientMessage::rejection(reply.request_id, list_unavailable(&answer))
                 }
             };
-            ConnectionMessage::Answered(Box::new(answer))
+            ConnectionMessage::Answered { reply, message: Box::new(message) }
         };
         sending::ask_as::<DirectoryKeeper, Connection>(self, me, &(), question, timeout, listed);
         Ok(())

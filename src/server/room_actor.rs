@@ -261,9 +261,6 @@ impl Actor for RoomActor {
             let room = Room::create(NewRoom::lobby(number, limits), None, limits.clone(), cx.world.now);
             return Activation::Ready(Self::open(room, cx.world.now));
         }
-        if matches!(cx.first, Some(RoomMessage::ReleaseSeat(_) | RoomMessage::Committed { .. }) | None) {
-            return Activation::Absent;
-        }
         let (remote, key) = (cx.remote(), cx.key.clone());
         let (clock, settings) = (cx.world.clock.clone(), cx.world.settings.clone());
         Activation::Loading(Box::pin(async move {

@@ -17,8 +17,8 @@
 //!   other room notices.
 //! - **Connections** go on in place, to be closed: what a connection was in the middle of is not known, so it is told
 //!   `INTERNAL` and may come back. One whose closing fails as well is taken out.
-//! - **Users** start afresh: what they know (where their connections are) is told again with every move, and an action that
-//!   finds no connection is counted.
+//! - **Users** go on in place: what they know (where their connections are) is told them once with every move, and a fresh one
+//!   would not find those that stay where they are.
 //! - **The back office's** actors hold no state but queues; a fresh one over the same store is as good. Three failures in five
 //!   seconds of any of them end the server in order, for a supervisor outside to start again: rooms play on without
 //!   their store for as long as it is merely away, which is an error here, not a failure.
@@ -82,7 +82,7 @@ impl ShardKinds {
                 stop_deadline: settings.grace_time,
                 ..KindSettings::default()
             },
-            user: KindSettings::default(),
+            user: KindSettings { recovery: Recovery::InPlace, ..KindSettings::default() },
             director: KindSettings { idle_time: None, ..KindSettings::default() },
         }
     }

@@ -8,6 +8,7 @@
 #[macro_use]
 mod support;
 
+mod actors;
 mod chat;
 mod frames;
 mod handshake;

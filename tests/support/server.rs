@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use pianorhythm_server::{
+    actor::placement::shard_of,
     config::{Config, RoleRates},
-    domain::{bucket::Rate, name, placement::shard_of},
+    domain::{bucket::Rate, name},
     http::auth::{Claims, Kind, SigningKey, Tokens},
     protocol::{codec::Format, time::Timestamp},
     server::{clock::Clock, run::Server},

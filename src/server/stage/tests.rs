@@ -10,6 +10,7 @@ use tungstenite::{Error, WebSocket, protocol::Role as Side};
 use super::*;
 use crate::{
     actor::{
+        actor::Actor as _,
         mesh::{Capacity, Inbox, Mesh},
         moment::ActorClock,
         parcel::Registry,
@@ -489,4 +490,21 @@ fn a_room_that_fails_too_often_ends_with_its_members_and_no_other_does() {
     assert_eq!(bench.closed(&mut unlucky), CloseCode::Internal.code());
     other.say(Message::TimeSync(TimeSync::default()));
     bench.hear(&mut other, |told| matches!(told, Told::TimeSync(_)));
+}
+
+#[test]
+fn an_answer_of_the_back_office_goes_after_a_connection_that_has_moved() {
+    let mut bench = Bench::new();
+    let mut client = bench.connect();
+    bench.turn();
+    let key = bench.key(&client);
+    let reply = bench.stage.reply_to(key, Some(7));
+    let asker = bench.stage.connection_actor(key).unwrap();
+    // As if it had left for another shard and come back as another actor while it was asked.
+    crate::actor::life::depart::<Connection>(&mut bench.stage, asker);
+    crate::actor::life::spawn_here::<Connection>(&mut bench.stage, client.id, Connection { key }).unwrap();
+    let message = Box::new(ClientMessage::answer(Some(7), Told::RoomList(Default::default())));
+    let why = crate::actor::actor::Undelivered::For(crate::actor::kind_figures::DeadReason::Stopped);
+    Connection::undelivered(&mut bench.stage, None, ConnectionMessage::Answered { reply, message }, &why);
+    bench.hear(&mut client, |told| matches!(told, Told::RoomList(_)));
 }
