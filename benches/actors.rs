@@ -18,6 +18,8 @@
 //!
 //! [`System`]: pianorhythm_server::actor::system::System
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 use criterion::Criterion;
 
 #[path = "actors/measure.rs"]

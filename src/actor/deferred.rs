@@ -29,12 +29,15 @@ pub(crate) enum Settled<'a> {
     TimedOut,
 }
 
+/// Tells who waits for a reply what it is.
+type Settle<W> = Box<dyn FnOnce(&mut W, Settled<'_>)>;
+
 /// A place of reply that is kept.
 pub(crate) struct Deferred<W> {
     /// Who owes it.
     pub actor: ActorId,
     /// Tells who waits.
-    pub settle: Box<dyn FnOnce(&mut W, Settled<'_>)>,
+    pub settle: Settle<W>,
     /// Forgets it when its asker waits no longer.
     timer: Option<TimerId>,
 }

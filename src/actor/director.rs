@@ -113,10 +113,10 @@ macro_rules! directs {
 directs!(System);
 
 /// What a director does with a message; [`directs!`](crate::directs) has it called.
-pub fn direct<W: World>(message: DirectorMessage<W>, cx: &mut Context<'_, Director<W>>) -> Handled<SpawnError>
+pub fn direct<W>(message: DirectorMessage<W>, cx: &mut Context<'_, Director<W>>) -> Handled<SpawnError>
 where
     Director<W>: Actor<World = W, Message = DirectorMessage<W>, Reply = Directed, Error = SpawnError>,
-    W: Hosts<Director<W>>,
+    W: World + Hosts<Director<W>>,
 {
     match message {
         DirectorMessage::Spawn(spawn) => {

@@ -108,7 +108,7 @@ pub(crate) fn go_on<A: Actor>(world: &mut A::World, id: ActorId) {
     cell.counts.restarts += 1;
     if cell.value.is_some() {
         life::set_phase::<A>(world, id, Phase::Running);
-        if life::aside::<A>(world, id, A::recovered) {
+        if life::aside::<A>(world, id, false, A::recovered) {
             enqueue::<A>(world, id.slot);
             let now = world.core().now;
             Hosts::<A>::table(world).note_idle(id.slot, now);

@@ -97,7 +97,7 @@ fn handle_one<A: Actor>(world: &mut A::World, id: ActorId, envelope: Envelope<A>
     let table = Hosts::<A>::table(world);
     table.figures.wait.record(started.since(metadata.created_at).as_nanos() as u64);
     let mut given = None;
-    let occasion = Occasion { metadata, reply, is_message: true };
+    let occasion = Occasion { metadata, reply, is_message: true, is_part: false };
     let Entered { result, reply, stashed, wish, .. } = enter::<A, _>(world, id, occasion, |actor, cx| {
         let result = actor.handle(message, cx);
         given = cx.take_answer();
@@ -179,6 +179,8 @@ pub(crate) struct Occasion<A: Actor> {
     pub reply: Option<ReplyOf<A>>,
     /// For a message or a call, which are counted; not for what no message asks for.
     pub is_message: bool,
+    /// It is part of what a handler does that is not over: undone with that, where that fails.
+    pub is_part: bool,
 }
 
 impl<A: Actor> Occasion<A> {
@@ -186,7 +188,7 @@ impl<A: Actor> Occasion<A> {
     pub fn beside(world: &mut A::World, id: ActorId) -> Self {
         let created_at = world.core().now;
         let metadata = Metadata { id: 0, sender: Some(id), created_at, deadline: None, priority: Priority::Control };
-        Self { metadata, reply: None, is_message: false }
+        Self { metadata, reply: None, is_message: false, is_part: false }
     }
 }
 
@@ -206,15 +208,15 @@ pub(crate) fn enter<A: Actor, R>(
     occasion: Occasion<A>,
     act: impl FnOnce(&mut A, &mut Context<'_, A>) -> Result<R, String>,
 ) -> Entered<A, R> {
-    let Occasion { metadata, reply, is_message } = occasion;
+    let Occasion { metadata, reply, is_message, is_part } = occasion;
     let nothing = |result, reply| Entered { result: Err(result), reply, stashed: None, wish: Wish::GoOn };
     let table = Hosts::<A>::table(world);
     let limit_ns = table.settings.handling_limit.as_nanos() as u64;
     let Some(cell) = table.cell_mut(id) else { return nothing(CallError::NoSuchActor, reply) };
     match cell.phase {
-        Phase::Running | Phase::Ending { .. } => {}
-        // It goes on by itself, with this value perhaps, but not now.
-        Phase::BackingOff => return nothing(CallError::Busy, reply),
+        // One that rests with its value is whole: what can not wait may be done with it.
+        Phase::Running | Phase::Ending { .. } | Phase::BackingOff => {}
+        // Its supervisor may have decided against this value.
         Phase::New | Phase::Loading | Phase::Down => return nothing(CallError::NoSuchActor, reply),
     }
     let Some(mut value) = cell.value.take() else { return nothing(CallError::Busy, reply) };
@@ -243,6 +245,7 @@ pub(crate) fn enter<A: Actor, R>(
         core.running.restore(&shown);
     }
     let result = match result.unwrap_or_else(|cause| Err(describe(&*cause))) {
+        Ok(result) if is_part && core.nesting > 0 => Ok((result, reply)),
         Ok(result) => {
             core.undo.truncate(undo_mark);
             if core.nesting > 0 {
@@ -320,7 +323,8 @@ fn undo<A: Actor>(world: &mut A::World, mark: usize) {
 /// counted, supervised the same. It overtakes what waits in its mailbox: where order matters, ask
 /// [`Table::is_free`](crate::actor::table::Table::is_free) first and send a message where it is not.
 ///
-/// For hot paths within one host. A call into an actor that is in the middle of a message, its own caller for example,
+/// For hot paths within one host. It goes through to an actor that rests after a failure, where that has kept its value, and
+/// not to one that waits for its supervisor's decision. A call into an actor that is in the middle of a message, its own caller for example,
 /// is refused, so calls can form no cycle.
 pub fn call<A: Actor, R>(
     world: &mut A::World,
@@ -329,7 +333,7 @@ pub fn call<A: Actor, R>(
 ) -> Result<R, CallError> {
     let now = world.core().now;
     let metadata = Metadata { id: 0, sender: None, created_at: now, deadline: None, priority: Priority::Control };
-    let occasion = Occasion { metadata, reply: None, is_message: true };
+    let occasion = Occasion { metadata, reply: None, is_message: true, is_part: false };
     let Entered { result, wish, .. } = enter::<A, R>(world, id, occasion, |actor, cx| Ok(act(actor, cx)));
     let undo_mark = world.core().undo.len();
     match &result {

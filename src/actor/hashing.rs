@@ -70,7 +70,7 @@ mod tests {
         types.insert(TypeId::of::<u16>(), 2);
         assert_eq!(types.get(&TypeId::of::<u16>()), Some(&2));
         let mut numbers = NumberMap::default();
-        (0..1000u64).for_each(|n| drop(numbers.insert(n, n)));
+        numbers.extend((0..1000u64).map(|n| (n, n)));
         assert!((0..1000).all(|n| numbers[&n] == n));
     }
 

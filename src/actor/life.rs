@@ -60,7 +60,7 @@ pub fn spawn_here<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Resu
         None => table.insert(Some(key), now),
     };
     note_spawned(world, id);
-    begin::<A>(world, id, Box::new(actor));
+    begin_as::<A>(world, id, Box::new(actor), true);
     Ok(id)
 }
 
@@ -77,7 +77,7 @@ pub fn spawn_anonymous<A: Actor>(world: &mut A::World, actor: A) -> Handle<A> {
     let now = world.core().now;
     let id = Hosts::<A>::table(world).insert(None, now);
     note_spawned(world, id);
-    begin::<A>(world, id, Box::new(actor));
+    begin_as::<A>(world, id, Box::new(actor), true);
     if Hosts::<A>::table(world).is_closed {
         stop::<A>(world, id, None);
     }
@@ -211,6 +211,11 @@ fn redeliver<A: Actor>(world: &mut A::World, key: &A::Key, to: ActorId, envelope
 
 /// An actor begins to live, or lives again as a fresh value.
 pub(crate) fn begin<A: Actor>(world: &mut A::World, id: ActorId, actor: Box<A>) {
+    begin_as::<A>(world, id, actor, false);
+}
+
+/// The same; as a part of what a handler does, perhaps.
+fn begin_as<A: Actor>(world: &mut A::World, id: ActorId, actor: Box<A>, is_part: bool) {
     let now = world.core().now;
     let table = Hosts::<A>::table(world);
     table.figures.activations.add(1);
@@ -218,7 +223,7 @@ pub(crate) fn begin<A: Actor>(world: &mut A::World, id: ActorId, actor: Box<A>) 
     cell.value = Some(actor);
     cell.last_active = now;
     set_phase::<A>(world, id, Phase::Running);
-    if !aside::<A>(world, id, A::started) {
+    if !aside::<A>(world, id, is_part, A::started) {
         return;
     }
     enqueue::<A>(world, id.slot);
@@ -232,9 +237,10 @@ pub(crate) fn begin<A: Actor>(world: &mut A::World, id: ActorId, actor: Box<A>) 
 pub(crate) fn aside<A: Actor>(
     world: &mut A::World,
     id: ActorId,
+    is_part: bool,
     act: impl FnOnce(&mut A, &mut crate::actor::context::Context<'_, A>),
 ) -> bool {
-    let occasion = Occasion::beside(world, id);
+    let occasion = Occasion { is_part, ..Occasion::beside(world, id) };
     let Entered { result, wish, .. } = enter::<A, ()>(world, id, occasion, |actor, cx| {
         act(actor, cx);
         Ok(())
@@ -271,6 +277,7 @@ pub(crate) fn set_phase<A: Actor>(world: &mut A::World, id: ActorId, phase: Phas
 }
 
 pub(crate) fn set_life_timer<A: Actor>(world: &mut A::World, id: ActorId, after: std::time::Duration) {
+    clear_life_timer::<A>(world, id);
     let core = world.core();
     let timer = core.timers.set(core.now + after, Timed::Life(id));
     if let Some(cell) = Hosts::<A>::table(world).cell_mut(id) {

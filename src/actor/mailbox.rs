@@ -185,6 +185,12 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// How many messages it has memory for.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.control.capacity() + self.data.capacity() + self.parked.capacity()
+    }
+
     /// How many messages wait, parked ones too.
     pub fn len(&self) -> usize {
         self.control.len() + self.data.len() + self.parked.len()

@@ -9,6 +9,7 @@
 //! - a panic in a handler stays in that handler: the shard goes on with its next message;
 //! - what carries a descriptor travels in a slot reserved before, so that it can not be refused on its way.
 
+#[allow(clippy::module_inception, reason = "one noun a file, and the runtime's first noun is the actor")]
 pub mod actor;
 pub mod breaker;
 pub mod context;

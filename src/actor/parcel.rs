@@ -15,10 +15,13 @@ use crate::actor::{
     running::Running,
 };
 
+/// Something to do in a world, which is given as what it is.
+type Act = Box<dyn FnOnce(&mut dyn Any) + Send>;
+
 /// What a host's inbox carries. Built for the host's world by its sender, who knows the type of it.
 pub enum Parcel {
     /// Something to do in the receiving world, which is given as what it is.
-    Do(Box<dyn FnOnce(&mut dyn Any) + Send>),
+    Do(Act),
     /// Something that owns what must not be lost, for the host's world itself. Sent in a reserved
     /// [`Slot`](crate::actor::mesh::Slot); it comes back whole where the host is gone.
     Handed(Box<dyn Any + Send>),

@@ -24,6 +24,9 @@ use crate::actor::{
     world::{Hosts, World},
 };
 
+/// Where an answer comes.
+type Awaited<A> = flume::Receiver<Answer<<A as Actor>::Reply, <A as Actor>::Error>>;
+
 /// Reaches every host. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Remote {
@@ -310,7 +313,7 @@ impl Remote {
         whom: Whom<'_, A>,
         message: A::Message,
         within: Duration,
-    ) -> Result<flume::Receiver<Answer<A::Reply, A::Error>>, AskError<A::Error>> {
+    ) -> Result<Awaited<A>, AskError<A::Error>> {
         if within.is_zero() {
             return Err(AskError::TimedOut);
         }

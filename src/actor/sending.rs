@@ -32,10 +32,13 @@ pub(crate) enum To<'a, A: Actor> {
     Pool(Route),
 }
 
+/// Gives an actor the answer to its ask.
+type Complete<W> = Box<dyn FnOnce(&mut W, Completion<'_>)>;
+
 /// An ask of an actor of this host that has no answer yet.
 pub(crate) struct PendingAsk<W> {
     timer: TimerId,
-    complete: Box<dyn FnOnce(&mut W, Completion<'_>)>,
+    complete: Complete<W>,
 }
 
 /// How an ask ends.

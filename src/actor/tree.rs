@@ -26,6 +26,9 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// How an actor that is a child by name is started: under its key, with a fresh value, or its own where it has it still.
 type Start<W> = Box<dyn FnMut(&mut W) -> Result<ActorId, String>>;
 
+/// What is done when the root has ended.
+type OnOutcome = Box<dyn FnOnce(&Ended)>;
+
 /// What a child is.
 enum What<W> {
     /// A supervisor of its own children.
@@ -60,7 +63,7 @@ pub(crate) struct Tree<W> {
     /// How the root has ended.
     ended: Option<Ended>,
     /// Told of it.
-    on_outcome: Option<Box<dyn FnOnce(&Ended)>>,
+    on_outcome: Option<OnOutcome>,
     pub last_panic: String,
 }
 

@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use crate::{
     actor::life,
     http::stage::Admission,
-    net::{connection::Wire, outbox::Class, socket::Socket},
+    net::{connection::Wire, frame, outbox::Class, socket::Socket},
     protocol::{
         PROTOCOL_VERSION,
+        close::CloseCode,
         error::{ErrorCode, Rejection},
         midi,
         wire::{Limits, Welcome, client_message::Message},
@@ -54,7 +55,7 @@ impl Stage {
         self.tell_user(&user, UserMessage::Located { connection, shard, epoch: 0, from: None });
         self.answer(key, None, Message::Welcome(welcome));
         if self.is_draining {
-            return self.close(key, crate::protocol::close::CloseCode::Restarting);
+            return self.close(key, CloseCode::Restarting);
         }
         if let Some(name) = room
             && let Err(rejection) = self.begin_join_by_name(key, None, &name, String::new())
@@ -97,16 +98,26 @@ impl Stage {
             return None;
         }
         if let Err(error) = life::spawn_here::<Connection>(self, connection, Connection { key }) {
-            // Its number is used once in this process, and it is in one place at a time.
-            tracing::error!(shard = self.number, %connection, %error, "a connection came twice; the later one is dropped");
-            let _ = self.readiness.remove(&self.peers[key].wire);
-            self.peers.remove(key);
+            self.turn_away(key, &error);
             return None;
         }
         self.ids.insert(connection, key);
         self.queue_read(key);
         self.mark_dirty(key);
         Some(key)
+    }
+
+    /// A connection that gets no actor: connections have ended, in a shutdown, while it was on its way. It is told when to
+    /// come back, as far as its socket takes that at once.
+    fn turn_away(&mut self, key: usize, error: &life::SpawnError) {
+        let mut peer = self.peers.remove(key);
+        let _ = self.readiness.remove(&peer.wire);
+        tracing::debug!(shard = self.number, connection = %peer.id(), %error, "a connection came too late");
+        let chance = self.chance.draw();
+        peer.wire.push_last(frame::close(CloseCode::Restarting, chance), self.now);
+        peer.wire.note_ready(false, true);
+        peer.wire.flush(self.now, &self.settings.outbox);
+        peer.wire.finish();
     }
 
     /// A connection from another shard: it takes the seat that is held for it.
@@ -126,7 +137,7 @@ impl Stage {
         self.tell_user(&user, UserMessage::Located { connection, shard, epoch, from: Some(state.from) });
         self.guarded(key, |stage| stage.sit_down(key, &state.room));
         if self.is_draining {
-            self.close(key, crate::protocol::close::CloseCode::Restarting);
+            self.close(key, CloseCode::Restarting);
         }
     }
 
@@ -154,7 +165,7 @@ impl Stage {
     pub(super) fn ping(&mut self, key: usize) {
         self.peers[key].state.last_pinged = self.now;
         let payload = self.now.as_us().to_be_bytes();
-        self.send_frame(key, crate::net::frame::ping(&payload), Class::Essential);
+        self.send_frame(key, frame::ping(&payload), Class::Essential);
     }
 
     /// The error for what this server does not have yet.

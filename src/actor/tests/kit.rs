@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll, Waker},
@@ -610,6 +610,14 @@ impl Asked {
     /// Nobody will answer any more.
     pub fn is_abandoned(&self) -> bool {
         self.0.is_disconnected() && self.0.is_empty()
+    }
+}
+
+/// Polls a future once.
+pub fn poll<T>(future: &mut Pin<Box<dyn Future<Output = T>>>) -> Option<T> {
+    match future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
     }
 }
 
