@@ -145,7 +145,7 @@ fn send_away<A: Actor, W: World>(
         To::Pool(_) => pool_host::<A>(core),
     };
     // One that should live here has no table here: it would be sent here again and again.
-    let Some(host) = host.filter(|host| *host != me) else { return Err((TellError::Stopped(message), reply)) };
+    let Some(host) = host.filter(|host| *host != core.host()) else { return Err((TellError::Stopped(message), reply)) };
     let to = match to {
         To::Key(key) => PostedTo::Key(key.clone()),
         To::At(_, key) => PostedTo::At(key.clone()),
