@@ -1,4 +1,6 @@
 //! Actors on real threads: shards on glommio and a host on tokio, as the server has them.
+
+#![allow(clippy::disallowed_methods, reason = "real threads wait in real time")]
 #![cfg(feature = "server")]
 #![allow(clippy::disallowed_methods, reason = "these tests wait for true threads, and no longer than a deadline")]
 

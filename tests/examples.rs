@@ -2,6 +2,8 @@
 //!
 //! `cargo test` builds them beside the tests. Where only some tests were asked for it does not, and they are built here.
 
+#![allow(clippy::disallowed_methods, reason = "it waits for processes")]
+
 use std::{
     env,
     path::PathBuf,

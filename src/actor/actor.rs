@@ -37,14 +37,16 @@ pub trait Actor: Sized + 'static {
 
     /// Handles one message: first decide, which may fail, then change what is to change, which can not.
     ///
-    /// What it sends, schedules and answers through the context happens when it returns. Where it panics none of that
-    /// happens, the message is answered with [`AskError::Died`](crate::actor::envelope::AskError::Died), and its
-    /// supervision decides how it goes on. An [`Failure::Error`] goes to the one who asked, or into the log.
+    /// What it sends, schedules and answers through the context takes effect when it returns. Where it panics, or returns
+    /// [`Failure::Fatal`], none of that has been, the message is answered with
+    /// [`AskError::Died`](crate::actor::envelope::AskError::Died), and its supervision decides how it goes on. A
+    /// [`Failure::Error`] goes to the one who asked, or into the log, and what it has done stands.
     fn handle(&mut self, message: Self::Message, cx: &mut Context<'_, Self>) -> Handled<Self::Error>;
 
-    /// A message has come for an actor that is not there: makes it, or not. Panics count as a failed load.
+    /// A message has come for an actor that is not there, or the actor is to go on with a fresh value: makes it, or not. Panics
+    /// count as a failed load.
     ///
-    /// The default knows only actors that somebody has spawned.
+    /// The default knows only actors that somebody has spawned: such a one does not survive a failure, except in place or by its supervisor.
     fn activate(cx: &mut Activating<'_, Self>) -> Activation<Self> {
         let _ = cx;
         Activation::Absent
@@ -60,7 +62,8 @@ pub trait Actor: Sized + 'static {
         let _ = cx;
     }
 
-    /// Whether it may go now that it has been idle for the idle time of its kind.
+    /// Whether it may go now that it has been idle for the idle time of its kind; asked again after another. Only actors with a
+    /// key are: others live as long as somebody holds them.
     fn may_retire(&self) -> bool {
         true
     }
@@ -79,7 +82,7 @@ pub trait Actor: Sized + 'static {
     }
 
     /// A message found nobody, and `activate` made nobody: an interceptor may take it, or create the recipient and have it
-    /// delivered again.
+    /// delivered again. Who waits for an answer to a message that is taken, or lost in a panic, is told so.
     fn intercept(world: &mut Self::World, key: &Self::Key, envelope: Envelope<Self>) -> Intercepted<Self> {
         let _ = (world, key);
         Intercepted::Pass(envelope)
@@ -161,11 +164,11 @@ pub enum Recovery {
 /// What binds the actors of a kind. Every field is a setting of the kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KindSettings {
-    /// Messages a lane of a mailbox holds.
+    /// Messages a lane of a mailbox holds, and as many that are put aside; 0 counts as 1.
     pub mailbox: usize,
     /// What a full one does.
     pub overflow: Overflow,
-    /// How long an ask waits where it says nothing else.
+    /// How long an ask of one of this kind waits where it says nothing else.
     pub ask_timeout: Duration,
     /// How long loading its state may take.
     pub load_limit: Duration,
@@ -173,9 +176,9 @@ pub struct KindSettings {
     pub stop_deadline: Duration,
     /// How long it may be idle before it retires; none where it stays.
     pub idle_time: Option<Duration>,
-    /// Handling a message for longer is reported as stuck.
+    /// Handling a message for longer is counted as slow, and reported as stuck while it lasts.
     pub handling_limit: Duration,
-    /// Messages of one actor handled before the others have their turn.
+    /// Messages of one actor handled before the others have their turn; 0 counts as 1.
     pub batch: usize,
     /// How it goes on after it has failed, where it stands among many alike.
     pub recovery: Recovery,

@@ -388,7 +388,8 @@ impl<'a, A: Actor> Context<'a, A> {
         });
     }
 
-    /// Subscribes to a topic; each event comes as a message. Ends with the actor.
+    /// Subscribes to a topic; each event comes as a message, in place of an earlier subscription to it. An event that a full mailbox
+    /// refuses is a dead letter. It ends with the actor's value, as [`spawn`](Self::spawn)'s do.
     pub fn subscribe<T: Topic>(&mut self, map: impl FnMut(&T::Event) -> A::Message + 'static) {
         let id = self.id;
         self.later(move |world| topic::subscribe::<T, A>(world, id, map));

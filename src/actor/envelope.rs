@@ -106,7 +106,7 @@ pub struct Envelope<A: Actor> {
     pub(crate) reply: Option<ReplyOf<A>>,
     /// The hash of its key in a pool; 0 outside of one.
     pub(crate) route: u64,
-    /// The actor has asked for it itself, by an ask, a timer, a future: it is for nobody else, also not for the next
+    /// The actor has asked for it itself, by an ask, a timer, a future, a subscription: it is for nobody else, also not for the next
     /// activation of its key.
     pub(crate) is_own: bool,
 }

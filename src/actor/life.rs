@@ -37,7 +37,9 @@ pub enum SpawnError {
     KindEnded,
 }
 
-/// Makes an actor of this host.
+/// Makes an actor of this host. What was told to its key before, and waits for it to be made, it finds in its mailbox.
+///
+/// Where a handler does this and fails afterwards, the actor is undone with the rest.
 pub fn spawn<A: Actor>(world: &mut A::World, key: A::Key, actor: A) -> Result<ActorId, SpawnError> {
     let host = world.core().host();
     if world.core().post.registry.home::<A>(&key).is_some_and(|home| home != host) {

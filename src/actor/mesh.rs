@@ -1,4 +1,4 @@
-//! The inboxes through which shards, and the tokio side, send to shards.
+//! The inboxes through which hosts, and threads that are none, send to hosts. "Shard" is a host here, on whichever executor.
 //!
 //! Each shard has one inbox of three bounded lanes: *control* (drained first), *data*, and *hand-offs*. A hand-off
 //! carries something that must not be refused on its way (a socket): its sender first reserves a
@@ -12,7 +12,7 @@ use std::sync::{
 /// Which queue of an inbox a message takes. FIFO holds within a lane, for each sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// Overtakes data: moderation, movement, answers.
+    /// Overtakes data: control messages, watches and their notices, what is asked of a host itself.
     Control,
     /// The rest.
     Data,

@@ -177,7 +177,7 @@ pub struct HostEntry {
     pub heartbeat: Arc<AtomicU64>,
     /// Anonymous actors of it of which the last handle is gone. Bounded by how many there are.
     pub(crate) released: (flume::Sender<ActorId>, flume::Receiver<ActorId>),
-    /// What its kinds count, by name.
+    /// What its kinds count, by name, in the order in which they were placed.
     pub kinds: Vec<(&'static str, Arc<KindFigures>)>,
 }
 

@@ -1,7 +1,8 @@
 //! Pools: many actors alike, of which each message goes to one.
 //!
 //! A pool lives on the first host of its kind, where each message is routed when it arrives: by the members' mailboxes as
-//! they are, and in order. Its members have no key; they live until the pool lets go of them.
+//! they are, and in order. Its members have no key; they live until the pool lets go of them. One that fails and does not
+//! recover in place ends, and its place with it: nobody else could make it again.
 
 use crate::actor::{
     actor::{Actor, Undelivered},

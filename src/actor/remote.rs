@@ -86,6 +86,8 @@ impl Remote {
     }
 
     /// Sends, waiting for room in the mailbox itself, for as long as `patience`: back-pressure for those who have no mailbox.
+    ///
+    /// Where the host ends in the middle of it the message is lost, and this is `Ok`, as it is for what had reached a mailbox there.
     pub async fn tell_patiently<A: Actor>(
         &self,
         key: &A::Key,
@@ -97,7 +99,8 @@ impl Remote {
         loop {
             let (taken, told) = flume::bounded(1);
             match self.offer::<A>(key, message, taken) {
-                Err(back) => message = back,
+                Err(TellError::Full(back)) => message = back,
+                Err(error) => return Err(error),
                 Ok(()) => match told.recv_async().await {
                     Ok(Ok(())) => return Ok(()),
                     Ok(Err(TellError::Full(back))) => message = back,
@@ -228,7 +231,8 @@ impl Remote {
         answers
     }
 
-    /// Makes an actor under a key, by a factory that runs on its host.
+    /// Makes an actor under a key, by a factory that runs on its host. This, and what follows, overtakes messages that were told
+    /// before and have not arrived; each waits as long as the host's inbox is full.
     pub async fn spawn<A: Actor>(
         &self,
         key: A::Key,
@@ -373,11 +377,8 @@ impl Remote {
         key: &A::Key,
         message: A::Message,
         taken: flume::Sender<Result<(), TellError<A::Message>>>,
-    ) -> Result<(), A::Message> {
-        let Some(host) = self.post.registry.home::<A>(key) else {
-            let _ = taken.try_send(Err(TellError::Stopped(message)));
-            return Ok(());
-        };
+    ) -> Result<(), TellError<A::Message>> {
+        let Some(host) = self.post.registry.home::<A>(key) else { return Err(TellError::Stopped(message)) };
         let (metadata, key) = (self.metadata(SendOptions::default()), key.clone());
         let (hand, given) = flume::bounded(1);
         let _ = hand.try_send(message);
@@ -387,9 +388,11 @@ impl Remote {
             let sent = sending::send::<A, _>(world, sending::To::Key(&key), message, metadata, None);
             let _ = taken.try_send(sent.map_err(|(error, _)| error));
         });
-        match self.post.try_send(host, Lane::Data, parcel) {
-            Ok(()) => Ok(()),
-            Err(_) => given.try_recv().map_or(Ok(()), Err),
+        let Err(error) = self.post.try_send(host, Lane::Data, parcel) else { return Ok(()) };
+        match given.try_recv() {
+            Ok(message) if matches!(error, SendError::Stopped(_)) => Err(TellError::Stopped(message)),
+            Ok(message) => Err(TellError::Full(message)),
+            Err(_) => Ok(()),
         }
     }
 }

@@ -11,7 +11,7 @@ const WORDS: usize = 8;
 /// good enough for a report on something that has not moved for a second.
 #[derive(Debug, Default)]
 pub struct Running {
-    /// The kind's number and one more; 0 where nothing runs.
+    /// The kind's place among those of the host in the registry, and one more; 0 where nothing runs.
     kind: AtomicU64,
     since: AtomicU64,
     limit_ns: AtomicU64,
@@ -31,7 +31,7 @@ pub(crate) struct Noted {
 /// What a host was seen to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The kind's number on that host.
+    /// The kind's place among [those of the host](crate::actor::parcel::HostEntry::kinds).
     pub kind: u16,
     /// The beginning of its key, up to 64 bytes.
     pub key: String,

@@ -144,7 +144,8 @@ fn send_away<A: Actor, W: World>(
         To::Id(id) => Some(usize::from(id.host)),
         To::Pool(_) => pool_host::<A>(core),
     };
-    let Some(host) = host else { return Err((TellError::Stopped(message), reply)) };
+    // One that should live here has no table here: it would be sent here again and again.
+    let Some(host) = host.filter(|host| *host != core.host()) else { return Err((TellError::Stopped(message), reply)) };
     let to = match to {
         To::Key(key) => PostedTo::Key(key.clone()),
         To::At(_, key) => PostedTo::At(key.clone()),

@@ -14,7 +14,7 @@ pub struct TimerId {
 /// Timers by moment; those of one moment in the order in which they were set.
 ///
 /// A tree, not a heap: an ask whose answer has come takes its timer back at once, so that there are never more timers
-/// than asks in flight.
+/// than asks in flight, things scheduled and replies owed.
 #[derive(Debug)]
 pub struct Timers<T> {
     by_time: BTreeMap<TimerId, T>,

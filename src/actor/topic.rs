@@ -7,12 +7,13 @@ use std::{
 };
 
 use crate::actor::{
-    actor::Actor,
+    actor::{Actor, Undelivered},
     core::{Core, Later},
-    envelope::{ActorId, Metadata, Priority, TellError},
+    envelope::{ActorId, Envelope, Metadata, Priority},
     failing,
+    kind_figures::DeadReason,
     parcel::Parcel,
-    sending::{self, To},
+    sending,
     world::{Hosts, World},
 };
 
@@ -64,11 +65,11 @@ pub(crate) fn subscribe<T: Topic, A: Actor>(
                 deadline: None,
                 priority: Priority::Data,
             };
-            let told = sending::send::<A, _>(world, To::Id(actor), message, metadata, None);
-            if let Err((TellError::Full(message), reply)) = told {
-                let envelope = crate::actor::envelope::Envelope::new(message, metadata, reply);
-                let why = crate::actor::actor::Undelivered::For(crate::actor::kind_figures::DeadReason::MailboxFull);
-                sending::bury::<A>(world, None, envelope, &why);
+            // It is this subscriber's: where that ends before, it is nobody else's.
+            let envelope = Envelope { is_own: true, ..Envelope::new(message, metadata, None) };
+            if let Err((error, reply)) = sending::push::<A>(world, actor.slot, envelope) {
+                let envelope = Envelope::new(error.into_message(), metadata, reply);
+                sending::bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::MailboxFull));
             }
         }
         Notified::Told

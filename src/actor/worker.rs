@@ -1,4 +1,4 @@
-//! What a shard hosts.
+//! What a host turns.
 
 use std::{os::fd::RawFd, time::Duration};
 
@@ -11,10 +11,11 @@ pub enum Work {
     Rest(Duration),
 }
 
-/// Everything that lives on one shard: it owns its sockets and its actors, and no other thread touches them.
+/// Everything that lives on one host: it owns its sockets and its actors, and no other thread touches them. A
+/// [world](crate::actor::world::World) that is one can be turned by any host.
 ///
-/// The shard calls it from one thread, each call under `catch_unwind`: a call that panics is reported to
-/// [`panicked`](Self::panicked) and the shard goes on. No call may block.
+/// The host calls it from one thread, each call under `catch_unwind`: a call that panics is reported to
+/// [`panicked`](Self::panicked) and the host goes on. No call may block.
 pub trait Worker: 'static {
     /// What its inbox carries.
     type Message: Send + 'static;
@@ -33,6 +34,6 @@ pub trait Worker: 'static {
         None
     }
 
-    /// The shard may end: nothing is left to do.
+    /// The host may end: nothing is left to do.
     fn is_finished(&self) -> bool;
 }

@@ -5,6 +5,7 @@ use crate::actor::{
     actor::{Activation, Farewell, Handled, KindSettings},
     context::{Activating, Context},
     core,
+    envelope::TellError,
     table::Table,
     worker::Work,
     world::Hosts,
@@ -135,12 +136,18 @@ fn hosts_of_both_executors_and_of_several_worlds_live_in_one_house_and_end_in_or
     assert_eq!(seen, [glommio, tokio]);
     assert_eq!(house.remote().ask_blocking::<Guest<Annex>>(&1, left.clone(), SOON), Ok(annex));
 
+    let remote = house.remote().clone();
     let outcome = house.stop(vec![stage("first", "visitor"), stage("second", "lodger")], SOON);
     assert!(outcome.is_clean(), "{outcome:?}");
     assert_eq!(outcome.stages.iter().map(|stage| stage.name).collect::<Vec<_>>(), ["first", "second"]);
     let order: Vec<String> = leaving.drain().collect();
     assert_eq!(order[0], "visitor");
     assert_eq!(order[1..], vec!["lodger"; 8]);
+    let told = remote.tell::<Guest<System>>(&1, left.clone());
+    assert!(matches!(told, Err(TellError::Stopped(_))), "{told:?}");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let told = runtime.block_on(remote.tell_patiently::<Guest<System>>(&1, left, SOON));
+    assert!(matches!(told, Err(TellError::Stopped(_))), "nothing to be patient for: {told:?}");
 }
 
 #[test]

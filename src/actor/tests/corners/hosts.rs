@@ -61,3 +61,20 @@ fn the_kind_that_runs_is_told_by_its_own_name_in_whichever_order_kinds_were_plac
     });
     assert_eq!(noted(), ["seen"]);
 }
+
+#[test]
+fn a_kind_that_is_placed_on_a_host_and_was_not_added_there_has_no_actors() {
+    let place = |registry: &mut Registry| {
+        registry.place::<Probe<0>>([0]).place::<Probe<1>>([0]);
+    };
+    let mut house = House::new(1, place, |system, _| {
+        system.add::<Probe<0>>(lasting());
+    });
+    let actor = spawn::<0>(&mut house, "actor");
+    has::<0>(&mut house, actor, |cx| {
+        let told = cx.tell::<Probe<1>>(&"nobody".to_owned(), Say::Note("lost"));
+        assert!(matches!(told, Err(TellError::Stopped(Say::Note("lost")))));
+        note("refused");
+    });
+    assert_eq!(noted(), ["refused"]);
+}

@@ -6,6 +6,7 @@ use crate::actor::{
     parcel::Parcel,
     pool::{self, Route},
     supervision::{Restart, StopLimit, Strategy},
+    topic::{self, Topic},
     tree::{self, SupervisorPlan},
 };
 
@@ -169,4 +170,21 @@ fn a_supervisor_does_not_start_again_what_is_of_a_kind_that_ends() {
     assert_eq!(noted(), ["telling: started", "telling: ends"]);
     assert_eq!(Hosts::<Probe<1>>::table(house.host()).len(), 1);
     assert_eq!(tree::outcome(house.host()), None);
+}
+
+#[test]
+fn an_event_that_waits_for_an_actor_that_ends_calls_nobody_to_life() {
+    struct News;
+    impl Topic for News {
+        type Event = u32;
+    }
+    let mut house = house([lasting(); 3]);
+    let actor = spawn::<0>(&mut house, "telling");
+    has::<0>(&mut house, actor, |cx| cx.subscribe::<News>(|_| Say::Note("news")));
+    noted();
+    tell::<0>(&mut house, actor, does(|cx| cx.end()));
+    topic::publish::<News, System>(house.host(), 1);
+    house.settle();
+    assert_eq!(noted(), ["telling: ends", "lost: news"]);
+    assert!(Hosts::<Probe<0>>::table(house.host()).is_empty());
 }
