@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "real threads wait in real time")]
 #![cfg(feature = "server")]
+#![allow(clippy::disallowed_methods, reason = "these tests wait for true threads, and no longer than a deadline")]
 
 use std::{
     sync::{

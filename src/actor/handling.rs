@@ -40,10 +40,14 @@ pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
     let table = Hosts::<A>::table(world);
     let batch = table.settings.batch;
     let Some(cell) = table.cells.get_mut(slot as usize) else { return };
-    cell.is_queued = false;
+    // One that is made now has its turn now, and need not be put in the queue for what waited.
+    cell.is_queued = cell.phase == Phase::New;
     let (phase, id) = (cell.phase, table.id(slot));
     if phase == Phase::New {
         life::activate::<A>(world, id);
+        if let Some(cell) = Hosts::<A>::table(world).cell_mut(id) {
+            cell.is_queued = false;
+        }
     }
     for _ in 0..batch {
         let Some(envelope) = next::<A>(world, id) else { break };

@@ -19,3 +19,4 @@ mod reports;
 mod shutdown;
 mod topics;
 mod tree;
+mod turns;
