@@ -130,10 +130,11 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Whether a lane that holds fewer than `capacity` takes one more, behind nothing that waits beside it.
+    /// A lane, to put a message in behind: where it holds fewer than `capacity`, and nothing waits beside it.
     #[inline]
-    pub fn has_room(&self, priority: Priority, capacity: usize) -> bool {
-        self.0.as_ref().map_or(capacity > 0, |lanes| lanes.has_room(priority, capacity))
+    pub fn room(&mut self, priority: Priority, capacity: usize) -> Option<&mut VecDeque<T>> {
+        let lanes = self.lanes();
+        if lanes.has_room(priority, capacity) { Some(lanes.lane(priority)) } else { None }
     }
 
     /// Adds a message that has had its place before, in another mailbox.
@@ -259,11 +260,13 @@ impl<T> Mailbox<T> {
         self.0.is_none()
     }
 
-    /// Gives a bare mailbox what another was stripped of.
+    /// Gives a bare mailbox what another was stripped of, where there is such a thing.
     #[inline]
-    pub fn furnish(&mut self, spare: Spare<T>) {
-        if self.is_bare() {
-            self.0 = Some(spare.0);
+    pub fn furnish(&mut self, spare: impl FnOnce() -> Option<Spare<T>>) {
+        if self.is_bare()
+            && let Some(Spare(lanes)) = spare()
+        {
+            self.0 = Some(lanes);
         }
     }
 
@@ -450,7 +453,7 @@ mod tests {
         let spare = mailbox.strip().unwrap();
         assert!(mailbox.is_bare() && spare.is_small());
         let mut other = Mailbox::default();
-        other.furnish(spare);
+        other.furnish(|| Some(spare));
         assert!(!other.is_bare() && other.is_empty());
         assert!(other.0.as_ref().unwrap().data.capacity() > 0, "the next message asks for nothing");
         other.push(Data, 2, 9, Overflow::Refuse);
@@ -469,16 +472,16 @@ mod tests {
     #[test]
     fn a_mailbox_that_has_something_is_not_furnished() {
         let (mut mailbox, _) = filled(Overflow::Refuse);
-        mailbox.furnish(Spare(Box::default()));
+        mailbox.furnish(|| Some(Spare(Box::default())));
         assert_eq!(mailbox.drain().collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]
     fn a_bare_mailbox_has_room_where_it_has_places() {
         let mut bare = Mailbox::<u32>::default();
-        assert!(bare.has_room(Data, 1) && !bare.has_room(Control, 0));
         assert_eq!((bare.pop(), bare.pop_control(), bare.take_back(|_| true)), (None, None, None));
         assert_eq!((bare.remove(|_| true), bare.parked().count(), bare.extract(|_| true)), (0, 0, (vec![], vec![])));
         assert!(bare.is_bare(), "asking it changes nothing");
+        assert!(bare.room(Control, 0).is_none() && bare.room(Data, 1).is_some());
     }
 }

@@ -236,10 +236,10 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
     let (kind, capacity) = (table.kind, table.settings.mailbox);
     let Metadata { id: message, priority, .. } = envelope.metadata;
     let cell = table.furnish(slot);
-    if !cell.mailbox.has_room(priority, capacity) {
-        return push_full::<A>(world, slot, envelope);
+    match cell.mailbox.room(priority, capacity) {
+        Some(lane) => lane.push_back(envelope),
+        None => return push_full::<A>(world, slot, envelope),
     }
-    cell.mailbox.push_promised(priority, envelope);
     let is_woken = cell.wake();
     table.figures.pending.add(1);
     let core = world.core();

@@ -403,11 +403,7 @@ impl<A: Actor> Table<A> {
     #[inline]
     pub(crate) fn furnish(&mut self, slot: u32) -> &mut Cell<A> {
         let cell = &mut self.cells[slot as usize];
-        if cell.mailbox.is_bare()
-            && let Some(spare) = self.spares.pop()
-        {
-            cell.mailbox.furnish(spare);
-        }
+        cell.mailbox.furnish(|| self.spares.pop());
         cell
     }
 
