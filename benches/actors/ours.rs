@@ -180,9 +180,10 @@ fn hosts(count: usize) -> (Post, Vec<Inbox<Parcel>>) {
     (Post { mesh, registry: Arc::new(registry) }, inboxes)
 }
 
-/// A host. The settings are those of production, but that the sinks' mailbox holds all that is on its way.
+/// A host. The settings are those of production, but that the sinks' mailbox holds all that is on its way, and that they handle
+/// more in a row than they are told at once: what the end of a turn has left is caught up with.
 fn host(number: usize, post: &Post, clock: &ActorClock) -> This {
-    let settings = KindSettings { mailbox: IN_FLIGHT as usize, ..KindSettings::default() };
+    let settings = KindSettings { mailbox: IN_FLIGHT as usize, batch: 2 * AT_ONCE as usize, ..KindSettings::default() };
     // Its own messages wait until what it has sent is handled.
     let driver = KindSettings { batch: 1, ..KindSettings::default() };
     this(number, post.clone(), clock.clone(), settings, driver)

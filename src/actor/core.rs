@@ -634,6 +634,10 @@ pub fn turn<W: World>(world: &mut W) {
         check_ending(world);
     }
     let core = world.core();
+    if core.ready.is_empty() && core.ready.capacity() > RUNS_PER_TURN {
+        // What a rush has left.
+        core.ready = VecDeque::new();
+    }
     core.running.end();
     core.outbox.flush(&core.post);
 }

@@ -66,7 +66,9 @@ pub(crate) fn run<A: Actor>(world: &mut A::World, slot: u32) {
     let now = world.core().now;
     let table = Hosts::<A>::table(world);
     let Some(cell) = table.cell_mut(id) else { return };
-    if cell.phase == Phase::Running && cell.mailbox.is_empty() {
+    let is_idle = cell.phase == Phase::Running && cell.mailbox.is_empty();
+    table.strip(slot);
+    if is_idle {
         table.note_idle(slot, now);
         life::end_if_released::<A>(world, id);
     }
@@ -80,7 +82,7 @@ fn next<A: Actor>(world: &mut A::World, id: ActorId) -> Option<Envelope<A>> {
         return None;
     }
     let envelope = if cell.is_restricted() { cell.mailbox.pop_control() } else { cell.mailbox.pop() }?;
-    let is_waited_for = cell.mailbox.parked().next().is_some();
+    let is_waited_for = cell.mailbox.has_parked();
     table.figures.pending.sub(1);
     if is_waited_for {
         sending::let_in::<A>(world, id.slot);

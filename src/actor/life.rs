@@ -327,9 +327,6 @@ pub(crate) fn retire_idle<A: Actor>(world: &mut A::World) -> bool {
         } else {
             let table = Hosts::<A>::table(world);
             table.note_idle(id.slot, now);
-            if let Some(cell) = table.cell_mut(id) {
-                cell.mailbox.shrink();
-            }
         }
     }
     true

@@ -67,10 +67,14 @@ impl Running {
     pub(crate) fn name(&self, key: &str) {
         let bytes = &key.as_bytes()[..key.len().min(WORDS * 8)];
         self.length.store(bytes.len() as u64, Ordering::Relaxed);
-        for (word, chunk) in self.text.iter().zip(bytes.chunks(8)) {
-            let mut padded = [0; 8];
-            padded[..chunk.len()].copy_from_slice(chunk);
-            word.store(u64::from_le_bytes(padded), Ordering::Relaxed);
+        let (whole, rest) = bytes.as_chunks::<8>();
+        for (word, chunk) in self.text.iter().zip(whole) {
+            word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+        }
+        if !rest.is_empty() {
+            // Put together in a register: bytes copied to a buffer would have to be waited for to be read as one word.
+            let word = rest.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+            self.text[whole.len()].store(word, Ordering::Relaxed);
         }
     }
 

@@ -236,11 +236,11 @@ pub(crate) fn push<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope
     let table = Hosts::<A>::table(world);
     let (kind, capacity) = (table.kind, table.settings.mailbox);
     let Metadata { id: message, priority, .. } = envelope.metadata;
-    let cell = &mut table.cells[slot as usize];
-    if !cell.mailbox.has_room(priority, capacity) {
-        return push_full::<A>(world, slot, envelope);
+    let cell = table.furnish(slot);
+    match cell.mailbox.room(priority, capacity) {
+        Some(lane) => lane.push_back(envelope),
+        None => return push_full::<A>(world, slot, envelope),
     }
-    cell.mailbox.push_promised(priority, envelope);
     let is_woken = cell.wake();
     table.figures.pending.add(1);
     let core = world.core();
@@ -301,9 +301,10 @@ fn push_full<A: Actor>(world: &mut A::World, slot: u32, envelope: Envelope<A>) -
 pub(crate) fn push_promised<A: Actor>(world: &mut A::World, id: ActorId, message: A::Message, metadata: Metadata) {
     let envelope = Envelope { is_own: true, ..Envelope::new(message, metadata, None) };
     let table = Hosts::<A>::table(world);
-    let Some(cell) = table.cell_mut(id) else {
+    if table.cell(id).is_none() {
         return bury::<A>(world, None, envelope, &Undelivered::For(DeadReason::Stopped));
-    };
+    }
+    let cell = table.furnish(id.slot);
     let priority = if cell.is_restricted() { Priority::Control } else { Priority::Data };
     cell.mailbox.push_own(priority, envelope);
     let (is_woken, kind) = (cell.wake(), table.kind);

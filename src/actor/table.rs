@@ -15,7 +15,7 @@ use crate::actor::{
     core::Later,
     envelope::{ActorId, Envelope},
     kind_figures::KindFigures,
-    mailbox::Mailbox,
+    mailbox::{Mailbox, Spare},
     moment::Moment,
     running::Running,
     supervision::RestartLog,
@@ -192,6 +192,9 @@ impl<A: Actor> Cell<A> {
     }
 }
 
+/// Spares that a table keeps at most. Where more actors have messages at once, the others ask for memory.
+const SPARES: usize = 32;
+
 /// The actors of one kind on one host.
 pub struct Table<A: Actor> {
     pub(crate) kind: u16,
@@ -201,6 +204,8 @@ pub struct Table<A: Actor> {
     pub(crate) settings: KindSettings,
     pub(crate) cells: Slab<Cell<A>>,
     pub(crate) keys: HashMap<A::Key, u32>,
+    /// What idle actors' mailboxes were stripped of.
+    spares: Vec<Spare<Envelope<A>>>,
     /// Those with nothing to do, by when that was noted; their `last_active` may be later.
     pub(crate) idle: VecDeque<(u32, u32, Moment)>,
     pub(crate) figures: Arc<KindFigures>,
@@ -232,6 +237,7 @@ impl<A: Actor> Table<A> {
             settings,
             cells: Slab::new(),
             keys: HashMap::new(),
+            spares: Vec::new(),
             idle: VecDeque::new(),
             figures: Arc::default(),
             running: Arc::default(),
@@ -388,8 +394,28 @@ impl<A: Actor> Table<A> {
             self.cells = Slab::new();
             self.keys = HashMap::new();
             self.idle = VecDeque::new();
+            self.spares = Vec::new();
         }
         Some(cell)
+    }
+
+    /// Gives an actor's bare mailbox something to hold messages in, where there is a spare.
+    #[inline]
+    pub(crate) fn furnish(&mut self, slot: u32) -> &mut Cell<A> {
+        let cell = &mut self.cells[slot as usize];
+        cell.mailbox.furnish(|| self.spares.pop());
+        cell
+    }
+
+    /// Strips an actor's mailbox where it is empty: an idle actor is small.
+    #[inline]
+    pub(crate) fn strip(&mut self, slot: u32) {
+        if let Some(spare) = self.cells.get_mut(slot as usize).and_then(|cell| cell.mailbox.strip())
+            && self.spares.len() < SPARES
+            && spare.is_small()
+        {
+            self.spares.push(spare);
+        }
     }
 
     /// Notes that an actor has nothing to do, so that it is looked at when its idle time is over.
