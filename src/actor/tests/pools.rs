@@ -130,6 +130,19 @@ fn a_route_by_key_is_the_same_for_equal_texts_and_never_none() {
 }
 
 #[test]
+fn keys_are_told_apart_by_every_part_of_their_hash() {
+    let (mut house, _) = pool(8, calm());
+    for digit in 0..16 {
+        for value in 1..16 {
+            send(&house, Route::Key(value << (4 * digit)), "hello");
+        }
+        house.settle();
+        let members = handled(8).iter().filter(|own| !own.is_empty()).count();
+        assert!(members > 3, "fifteen keys that differ in digit {digit} are {members} members'");
+    }
+}
+
+#[test]
 fn a_given_member_is_told_and_one_that_is_not_there_is_an_error_of_its_own() {
     let (mut house, _) = pool(2, calm());
     house.play(
