@@ -11,6 +11,7 @@ use crate::actor::{
     life,
     moment::Moment,
     pool::{self, Route},
+    sending,
 };
 
 /// Has an actor ask Bob, and write down what comes of it.
@@ -596,6 +597,27 @@ fn an_ask_of_a_kind_that_is_not_here_has_thirty_seconds() {
     assert_eq!(diary(), ["a: ask", "b: owe"]);
     house.leap(1);
     assert_eq!(diary(), ["a: TimedOut"]);
+}
+
+#[test]
+fn a_world_asks_in_the_name_of_an_actor_which_is_given_the_answer() {
+    for is_apart in [false, true] {
+        let (mut house, a, b) = apart(is_apart, [calm(); 3]);
+        let asker = house.spawn::<ADA>(&a);
+        let deadline = house.now() + ms(50);
+        let line = act("asked", move |_: &mut Bob, cx| {
+            assert_eq!((cx.sender(), cx.metadata().deadline), (Some(asker), Some(deadline)));
+            cx.reply("answer".into());
+        });
+        sending::ask_as::<Bob, Ada>(house.host(), asker, &b, line, ms(50), answered);
+        house.settle();
+        assert_eq!(diary(), [format!("{b}: asked"), format!("{a}: answer")]);
+        sending::ask_as::<Bob, Ada>(house.host(), asker, &b, owe(), ms(50), answered);
+        house.pass(49);
+        assert_eq!(diary(), [format!("{b}: owe")]);
+        house.pass(1);
+        assert_eq!(diary(), [format!("{a}: TimedOut")]);
+    }
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use super::kit::*;
 use crate::actor::{
     actor::{KindSettings, Recovery},
+    context::Context,
     envelope::{ActorId, AskError, TellError},
     handling,
     kind_figures::DeadReason,
     mailbox::Overflow,
+    parcel::Registry,
     pool::{self, Route},
     world::{Hosts, World as _},
 };
@@ -210,6 +212,28 @@ fn a_pool_is_reached_from_other_hosts() {
         }),
     );
     assert_eq!(handled(2), [vec!["0", "2"], vec!["1", "3"]]);
+}
+
+#[test]
+fn a_pool_lives_on_the_first_host_of_its_kind_whichever_that_is() {
+    let place = |registry: &mut Registry| {
+        registry.place::<Ada>(0..3).place::<Bob>([1, 2]).place::<Cyd>(0..3);
+    };
+    let mut house = House::new(3, place, |system, _| {
+        system.add::<Ada>(calm()).add::<Bob>(calm()).add::<Cyd>(calm());
+    });
+    pool::grow::<Bob>(house.at(1), Puppet::new("m0"));
+    for host in 0..3 {
+        let a = house.key_on(host, "a");
+        let tells = move |_: &mut Ada, cx: &mut Context<'_, Ada>| {
+            cx.tell_pool::<Bob>(Route::RoundRobin, say(format!("from {host}"))).unwrap();
+        };
+        house.play(&a, act("go", tells));
+        assert_eq!(diary(), [format!("{a}: go"), format!("m0: from {host}")]);
+    }
+    send(&house, Route::RoundRobin, "from outside");
+    house.settle();
+    assert_eq!(diary(), ["m0: from outside"]);
 }
 
 /// Texts `key n` for some keys, in order.
