@@ -196,6 +196,17 @@ fn where_a_host_can_not_be_started_those_before_it_end() {
 }
 
 #[test]
+fn a_house_has_inboxes_of_the_size_that_it_is_given() {
+    let mut plan = HousePlan::new().capacity(Capacity { control: 8, data: 8, handoffs: 2 });
+    plan.tokio("only", None, lodgers);
+    let house = plan.start().unwrap();
+    let shard = house.remote().post().mesh.shard(0).clone();
+    let slots = [shard.try_reserve(), shard.try_reserve(), shard.try_reserve()];
+    assert_eq!(slots.each_ref().map(Option::is_some), [true, true, false]);
+    assert!(house.stop(Vec::new(), SOON).is_clean());
+}
+
+#[test]
 fn a_house_has_the_clock_and_the_seeds_that_it_is_given() {
     let clock = ActorClock::manual();
     clock.advance(Duration::from_secs(5));

@@ -493,6 +493,20 @@ fn who_waits_for_an_owed_reply_is_told_how_its_actor_ended() {
 }
 
 #[test]
+fn a_reply_that_is_owed_for_too_long_is_forgotten_and_an_asker_who_still_waits_is_told() {
+    let mut house = House::of(1, calm());
+    house.play("a", act("ask", |_, cx| drop(ask_bob(cx, "b", owe(), ms(50)))));
+    let asked = house.ask_within("b", owe::<BOB>(), 50);
+    house.pass(50);
+    assert_eq!(diary(), ["a: ask", "b: owe", "b: owe", "a: TimedOut"]);
+    house.leap(59_999);
+    assert_eq!(asked.answer(), None);
+    house.leap(1);
+    assert_eq!(asked.answer(), Some(Err(AskError::TimedOut)));
+    assert_eq!(house.figures::<ADA>(0).late_answers.get(), 0, "an actor's own ask had ended before");
+}
+
+#[test]
 fn an_actor_that_goes_on_in_place_still_owes_and_pays() {
     let mut house = House::of(1, in_place());
     let asked = house.ask("b", owe::<BOB>());

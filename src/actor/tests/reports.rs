@@ -348,7 +348,8 @@ fn one_without_a_key_is_told_of_by_its_id() {
 
 #[test]
 fn the_tree_is_told_with_its_strategies_states_and_restarts() {
-    let mut house = House::of(1, calm());
+    let own = Intensity { restarts: 9, within: ms(700) };
+    let mut house = House::each(1, [calm(), calm(), KindSettings { intensity: own, ..calm() }]);
     nobody::<ADA>();
     let sure = BackOff { first: ms(10), jitter: 0.0, ..BackOff::default() };
     let below = SupervisorPlan::new("below", Strategy::RestForOne)
@@ -378,7 +379,7 @@ fn the_tree_is_told_with_its_strategies_states_and_restarts() {
             "supervisor": "root", "strategy": "one_for_all", "intensity": { "restarts": 3, "within_ms": 5000 },
             "restarts": 0, "state": state,
             "children": [branch, {
-                "many": "cyd", "state": many, "intensity": { "restarts": 3, "within_ms": 5000 }, "count": 1, "restarts": 1,
+                "many": "cyd", "state": many, "intensity": { "restarts": 9, "within_ms": 700 }, "count": 1, "restarts": 1,
             }],
         })
     };

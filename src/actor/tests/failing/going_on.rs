@@ -286,7 +286,7 @@ fn a_failure_leaves_everybody_else_of_the_host_alone() {
 fn one_that_fails_as_it_begins_is_made_again_until_that_is_too_often() {
     let mut house = House::of(1, KindSettings { intensity: Intensity { restarts: 2, within: ms(1000) }, ..fresh() });
     hook::<ADA>(|hooks| {
-        hooks.lost = Rc::new(|key, cause| note(format!("{key} lost: {cause}")));
+        hooks.lost = Rc::new(|_, key, cause| note(format!("{key} lost: {cause}")));
         hooks.started = Rc::new(|_, cx| {
             note("begins");
             cx.tell::<Bob>(&k("b"), say("never sent")).unwrap();
@@ -365,7 +365,7 @@ fn one_that_wishes_to_end_as_it_begins_or_recovers_does() {
 #[test]
 fn a_panic_without_words_is_one_as_well() {
     let mut house = House::of(1, KindSettings { intensity: Intensity { restarts: 0, within: ms(1000) }, ..fresh() });
-    hook::<ADA>(|hooks| hooks.lost = Rc::new(|_, cause| note(cause.to_string())));
+    hook::<ADA>(|hooks| hooks.lost = Rc::new(|_, _, cause| note(cause.to_string())));
     house.play("a", act("fails", |_: &mut Ada, _| std::panic::panic_any(7)));
     let words = String::from("owned");
     house.play("a", act("fails", move |_: &mut Ada, _| panic!("{words} words")));
