@@ -19,6 +19,7 @@ use crate::actor::{
     kind_figures::DeadReason,
     life,
     monitor::Ended as Notice,
+    named::{Named as _, OfKind},
     supervision::{BackOff, Ended, Intensity, Restart, StopLimit, Strategy},
     system::System,
     table::Phase,
