@@ -242,6 +242,19 @@ fn of_a_host_that_does_not_answer_what_is_known_without_it_is_told() {
 }
 
 #[test]
+fn what_finds_a_host_gone_is_counted_message_by_message() {
+    let mut house = House::of(2, calm());
+    let (a, b) = (house.key_on(0, "a"), house.key_on(1, "b"));
+    house.spawn::<ADA>(&a);
+    house.hosts.pop();
+    house.inboxes.pop();
+    for lost in [3, 6] {
+        house.play(&a, tell::<ADA, BOB>(&b, ["1", "2", "3"]));
+        assert_eq!(report(&mut house)["hosts"][0]["lost"], lost);
+    }
+}
+
+#[test]
 fn who_is_in_the_middle_of_a_message_is_seen_from_outside_and_stuck_after_its_limit() {
     let mut house = House::each(1, [KindSettings { handling_limit: ms(20), ..calm() }, calm(), calm()]);
     let (remote, clock) = (house.remote.clone(), house.clock.clone());
