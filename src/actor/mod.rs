@@ -72,8 +72,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Two more to copy from, in `examples/`: `counter_pool` (a pool) and `virtual_chat` (loading, topics, monitors,
-//! retirement). [`World`](world::World) shows a world of one's own, for actors that share more than their thread.
+//! Two more to copy from, in `examples/`: `counter_pool` (a pool) and `virtual_chat` (loading, retirement, more hosts than
+//! one). [`World`](world::World) shows a world of one's own, for actors that share more than their thread.
 //!
 //! # Sending
 //!

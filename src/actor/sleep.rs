@@ -54,10 +54,13 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(tokio) = &mut self.tokio {
+        let (until, now) = (self.id.0, self.clock.now());
+        if !IS_HOST.get() {
+            // Made here: the future may have been made outside of what it is awaited in.
+            let tokio = self.tokio.get_or_insert_with(|| Box::pin(tokio::time::sleep(until.since(now))));
             return tokio.as_mut().poll(cx);
         }
-        if self.clock.now() >= self.id.0 {
+        if now >= until {
             return Poll::Ready(());
         }
         // What it replaces is dropped when the list is free again: that may be the end of other futures.
@@ -78,12 +81,11 @@ impl Drop for Sleep {
 /// Resolves after a time by the hosts' clock: on a host by its own turns, elsewhere by tokio.
 ///
 /// # Panics
-/// When called on a thread that is neither a host's nor within tokio.
+/// When awaited on a thread that is neither a host's nor within tokio.
 pub fn sleep(clock: &ActorClock, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let tokio = (!IS_HOST.get()).then(|| Box::pin(tokio::time::sleep(duration)));
     let id = (clock.now() + duration, NEXT.fetch_add(1, Ordering::Relaxed));
-    Sleep { clock: clock.clone(), id, tokio }
+    Sleep { clock: clock.clone(), id, tokio: None }
 }
 
 /// What a future gives within a time, or none.
@@ -135,6 +137,15 @@ mod tests {
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
         assert!(poll(sleep.as_mut(), &woken).is_ready());
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn elsewhere_it_may_be_made_before_there_is_anything_to_await_it_in() {
+        let clock = ActorClock::start();
+        let sleep = sleep(&clock, Duration::from_millis(2));
+        let begun = clock.now();
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(sleep);
+        assert!(clock.now().since(begun) >= Duration::from_millis(1));
     }
 
     #[test]

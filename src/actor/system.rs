@@ -5,7 +5,6 @@ use std::any::{Any, TypeId};
 use crate::actor::{
     actor::{Actor, KindSettings},
     core::{self, Core},
-    hashing::NumberMap,
     moment::ActorClock,
     parcel::{Parcel, Post},
     table::Table,
@@ -18,13 +17,14 @@ use crate::actor::{
 /// A world of one's own, with a field for each table, saves the look-up and can hold what its actors share.
 pub struct System {
     core: Core<Self>,
-    tables: NumberMap<TypeId, Box<dyn Any>>,
+    /// They are few: to compare each is faster than to look one up by its hash.
+    tables: Vec<(TypeId, Box<dyn Any>)>,
 }
 
 impl System {
     /// A world without kinds, for a host of this number.
     pub fn new(host: usize, post: Post, clock: ActorClock, seed: u64) -> Self {
-        Self { core: Core::new(host, post, clock, seed), tables: NumberMap::default() }
+        Self { core: Core::new(host, post, clock, seed), tables: Vec::new() }
     }
 
     /// Adds a kind.
@@ -34,7 +34,7 @@ impl System {
     pub fn add<A: Actor<World = Self>>(&mut self, settings: KindSettings) -> &mut Self {
         let mut table = Table::<A>::new(settings);
         self.core.register(&mut table, settings);
-        self.tables.insert(TypeId::of::<A>(), Box::new(table));
+        self.tables.push((TypeId::of::<A>(), Box::new(table)));
         self
     }
 }
@@ -82,6 +82,11 @@ impl<A: Actor<World = Self>> Hosts<A> for System {
     }
 
     fn find_table(&mut self) -> Option<&mut Table<A>> {
-        self.tables.get_mut(&TypeId::of::<A>())?.downcast_mut()
+        let kind = TypeId::of::<A>();
+        let (_, table) = self.tables.iter_mut().find(|(of, _)| *of == kind)?;
+        let table: *mut dyn Any = &mut **table;
+        // SAFETY: `add` alone puts tables here, each a `Table` of the kind that it stands under. Asked at every step of every message,
+        // this is a tenth of what a message costs less than to ask the table itself once more.
+        Some(unsafe { &mut *table.cast() })
     }
 }

@@ -10,6 +10,7 @@ use std::{
 static ONE_IN: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
+    static NEXT: Cell<u32> = const { Cell::new(0) };
     static STATE: Cell<u64> = const { Cell::new(0x9E37_79B9_7F4A_7C15) };
 }
 
@@ -18,11 +19,19 @@ pub fn inject(one_in: u32) {
     ONE_IN.store(one_in, Ordering::Relaxed);
 }
 
+/// The point that this thread passes as the `nth` from now on panics, by whatever others do; 0 for none.
+pub fn at(nth: u32) {
+    NEXT.set(nth);
+}
+
 /// A point where something may fail.
 ///
 /// # Panics
-/// One time in as many as were [asked for](inject).
+/// One time in as many as were [asked for](inject), and [where](at) it was asked for.
 pub fn point() {
+    let next = NEXT.get();
+    NEXT.set(next.saturating_sub(1));
+    assert!(next != 1, "a fault on purpose");
     let one_in = ONE_IN.load(Ordering::Relaxed);
     if one_in == 0 {
         return;

@@ -32,7 +32,13 @@ use crate::{
             client_message::Message as Told, server_message::Message,
         },
     },
-    server::message::{ConnectionMessage, PasswordOutcome, RoomMessage, SeatAnswer, SeatAsk, Waiting, Wish},
+    server::message::{Asker, ConnectionMessage, PasswordOutcome, RoomMessage, SeatAnswer, SeatAsk, Waiting, Wish},
+};
+
+#[cfg(feature = "faults")]
+use crate::{
+    domain::room::{NewRoom, Room},
+    protocol::wire::CreateRoomCommand,
 };
 
 /// Turns after which what has not come does not come.
@@ -176,8 +182,7 @@ impl Bench {
     /// Somebody of another shard who wants a seat.
     fn ask(&self, room: &RoomKey, wish: Wish) -> Box<SeatAsk> {
         Box::new(SeatAsk {
-            room: room.clone(),
-            connection: ConnectionId(77),
+            asker: Asker { room: room.clone(), connection: ConnectionId(77), ticket: 1, shard: 1 },
             profile: Profile {
                 user_id: "u77".into(),
                 username: "Robert".into(),
@@ -187,8 +192,6 @@ impl Bench {
                 status: Status::Online,
             },
             address: Ipv4Addr::LOCALHOST.into(),
-            ticket: 1,
-            shard: 1,
             wish,
         })
     }
@@ -450,6 +453,68 @@ fn a_room_that_panics_goes_on_from_its_value_and_the_one_who_asked_is_told() {
     player.socket.close(None).unwrap();
     let heard = bench.hear_all(&mut listener, |told| matches!(told, Told::UserLeftRoom(_)));
     assert!(heard.iter().any(|told| matches!(told, Told::MidiMessage(_))), "the note ends: {heard:?}");
+}
+
+#[test]
+#[cfg(feature = "faults")]
+fn who_asks_a_room_for_a_seat_that_fails_at_it_is_told_at_once_and_may_ask_again() {
+    let mut bench = Bench::new();
+    let mut seated = Vec::new();
+    // At each point of the way: when a seat is held, before and after, and when it is taken.
+    for point in 1..=4 {
+        let mut client = bench.connect();
+        let name = format!("lobby{}", bench.lobby_here());
+        let name = if name == "lobby1" { "lobby" } else { &name };
+        crate::domain::fault::at(point);
+        client.say_as(Some(1), join(name));
+        let begun = bench.clock.now();
+        let told = bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
+        assert!(matches!(told, Told::ErrorMessage(error) if error.error_code == ErrorCode::Server.as_str()));
+        assert!(bench.clock.now().since(begun) < Duration::from_millis(50), "the fault at {point} was told of at once");
+        client.say_as(Some(2), join(name));
+        bench.hear(&mut client, |told| matches!(told, Told::RoomJoinedResponse(_)));
+        seated.push(client);
+        // Its failures are forgotten.
+        bench.clock.advance(Duration::from_secs(10));
+    }
+}
+
+#[test]
+#[cfg(feature = "faults")]
+fn who_has_made_a_room_and_could_not_sit_down_asks_for_it_again_and_is_seated() {
+    let mut bench = Bench::new();
+    let name = bench.name_at(0);
+    let room = RoomKey::from_normalised(&name);
+    let create = || Wish::Create(Box::new(CreateRoomCommand { room_name: name.clone(), ..Default::default() }));
+    let mut ask = bench.ask(&room, create());
+    let mut maker = bench.connect();
+    // It waits for a room; which does not matter.
+    maker.say_as(Some(1), join(&format!("{name} x")));
+    assert!((0..ENOUGH).any(|_| {
+        bench.turn();
+        bench.stage.peers[bench.key(&maker)].state.joining.is_some()
+    }));
+    let ticket = bench.stage.peers[bench.key(&maker)].state.joining.as_ref().unwrap().ticket;
+    ask.asker = Asker { connection: maker.id, ticket, shard: 0, ..ask.asker };
+    let limits = bench.stage.settings.rooms.clone();
+    let new = NewRoom::by_command(&CreateRoomCommand { room_name: name.clone(), ..Default::default() }, &limits);
+    let made = Room::create(new.unwrap(), Some(&ask.profile), limits, bench.stage.now);
+    let making = RoomActor::making(made, ask);
+    let id = crate::actor::life::spawn_here::<RoomActor>(&mut bench.stage, room.clone(), making).unwrap();
+    // Somebody else asks meanwhile, and waits.
+    bench.ask_for_a_seat(&room, Wish::Join { name: name.clone(), password: None });
+    bench.sent();
+    crate::domain::fault::at(1);
+    sending::tell::<RoomActor, _>(&mut bench.stage, &room, RoomMessage::Made(Ok(()))).unwrap();
+    let told = bench.hear(&mut maker, |told| matches!(told, Told::ErrorMessage(_)));
+    assert!(matches!(told, Told::ErrorMessage(error) if error.error_code == ErrorCode::Server.as_str()));
+    assert_eq!(bench.sent(), 1, "the other has its answer");
+    assert!(bench.stage.rooms.get(id).unwrap().cell().is_some(), "it is there");
+    let now = bench.stage.now;
+    bench.stage.rooms.get_mut(id).unwrap().cell_mut().unwrap().held_until = now;
+    bench.ask_for_a_seat(&room, create());
+    assert_eq!(bench.sent(), 1);
+    assert!(bench.stage.rooms.get(id).unwrap().cell().unwrap().held_until > now, "a seat is held");
 }
 
 #[test]
