@@ -6,10 +6,12 @@ use super::kit::*;
 use crate::actor::{
     actor::{Activation, Failure, KindSettings, Recovery},
     context::Context,
-    envelope::{ActorId, Answer, AskError},
+    envelope::{ActorId, Answer, AskError, TellError},
     kind_figures::DeadReason,
     life,
+    mesh::Capacity,
     moment::Moment,
+    parcel::Registry,
     pool::{self, Route},
     sending,
 };
@@ -730,6 +732,39 @@ fn asks_from_outside_time_out() {
     let owe = owe::<BOB>();
     assert_eq!(house.run(remote.ask::<Bob>(&k("b"), owe, ms(5))), Err(AskError::TimedOut));
     assert_eq!(remote.ask_blocking::<Bob>(&k("b"), say("unheard"), ms(5)), Err(AskError::TimedOut));
+}
+
+#[test]
+fn what_was_asked_from_outside_for_too_long_is_dropped_unhandled() {
+    let mut house = House::of(1, calm());
+    let done = hold::<BOB>();
+    let remote = house.remote.clone();
+    assert_eq!(house.run(remote.ask::<Bob>(&k("b"), say("asked"), ms(5))), Err(AskError::TimedOut));
+    house.play("b", say::<BOB>("told"));
+    done.send(()).unwrap();
+    house.settle();
+    assert_eq!(diary(), ["b: told"]);
+    assert_eq!(house.figures::<BOB>(0).expired.get(), 1);
+}
+
+#[test]
+fn a_patient_tell_waits_for_a_place_in_the_inbox_too() {
+    let capacity = Capacity { control: 16, data: 1, handoffs: 1 };
+    let place = |registry: &mut Registry| {
+        registry.place::<Ada>([0]);
+    };
+    let mut house = House::with_inboxes(1, capacity, place, |system, _| {
+        system.add::<Ada>(calm());
+    });
+    house.tell("a", say::<ADA>("fills it"));
+    let remote = house.remote.clone();
+    let sent = house.run(remote.tell_patiently::<Ada>(&k("a"), say("patient"), ms(100)));
+    assert!(sent.is_ok());
+    house.settle();
+    assert_eq!(diary(), ["a: fills it", "a: patient"]);
+    house.tell("a", say::<ADA>("fills it"));
+    let sent = house.run(remote.tell_patiently::<Ada>(&k("a"), say("at once"), Duration::ZERO));
+    assert!(matches!(sent, Err(TellError::Full(_))), "{sent:?}");
 }
 
 #[test]
