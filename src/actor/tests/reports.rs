@@ -197,6 +197,24 @@ fn one_actor_is_told_of_when_it_is_asked_for_by_its_address() {
 }
 
 #[test]
+fn one_actor_is_asked_for_where_its_kind_lives() {
+    let place = |registry: &mut Registry| {
+        registry.place::<Ada>([0]).place::<Bob>([1]);
+    };
+    let mut house = House::new(2, place, |system, _| {
+        system.add::<Ada>(calm()).add::<Bob>(calm());
+    });
+    house.spawn::<ADA>("a");
+    house.remote.tell::<Bob>(&k("b"), say("hello")).unwrap();
+    house.settle();
+    let remote = house.remote.clone();
+    for (kind, key, host) in [("ada", "a", 0), ("bob", "b", 1)] {
+        let told = house.run(report::of_one(&remote, kind, key, ms(1000))).unwrap();
+        assert_eq!(told["host"], host);
+    }
+}
+
+#[test]
 fn an_id_is_told_by_its_four_numbers() {
     let id = ActorId { host: 1, kind: 2, slot: 3, generation: 4 };
     assert_eq!(id.to_string(), "1.2.3.4");
