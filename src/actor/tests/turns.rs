@@ -180,8 +180,12 @@ fn a_system_is_a_worker_and_ends_when_it_is_told_to() {
     assert!(!house.hosts[0].is_finished());
     house.hosts[0].panicked("as told");
     assert!(!house.hosts[0].is_finished());
-    crate::actor::world::World::end(&mut house.hosts[0]);
+    house.hosts[0].end();
     assert!(house.hosts[0].is_finished() && house.hosts[0].core().is_over());
+    // The house's way to it, for a world of any type.
+    let mut house = House::of(1, calm());
+    crate::actor::world::World::end(&mut house.hosts[0]);
+    assert!(house.hosts[0].is_finished());
 }
 
 #[test]

@@ -117,10 +117,7 @@ fn an_actor_that_ends_and_then_fails_beside_has_ended() {
 #[test]
 fn a_panic_at_making_a_message_for_one_that_is_being_lost_is_dropped() {
     let mut house = House::of(1, calm());
-    house.play(
-        "a",
-        act("asks", |_: &mut Ada, cx| drop(cx.ask::<Bob>(&k("b"), owe(), None, |_| panic!("as told")))),
-    );
+    house.play("a", act("asks", |_: &mut Ada, cx| drop(cx.ask::<Bob>(&k("b"), owe(), None, |_| panic!("as told")))));
     let (lost, bob) = (house.find::<ADA>("a").unwrap(), house.find::<BOB>("b").unwrap());
     hook::<ADA>(|hooks| {
         hooks.lost = Rc::new(move |world, key, _| {
