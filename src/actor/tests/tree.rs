@@ -24,7 +24,7 @@ use crate::actor::{
     system::System,
     table::Phase,
     tree::{self, SupervisorPlan},
-    world::World as _,
+    world::{Hosts, World as _},
 };
 
 /// Restarts at once, then after 10, 20, 40 ms.
