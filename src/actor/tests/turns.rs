@@ -9,6 +9,7 @@ use crate::actor::{
     mesh::Lane,
     moment::Moment,
     parcel::Parcel,
+    sending,
     supervision::{BackOff, Restart, StopLimit, Strategy},
     system::System,
     tree::{self, SupervisorPlan},
@@ -32,6 +33,19 @@ fn a_host_with_nothing_to_do_rests_until_something_comes() {
     assert_eq!(house.host().core().runnable(), 1);
     house.settle();
     assert_eq!((work(&mut house), house.host().core().runnable()), (Work::Rest(Duration::MAX), 0));
+}
+
+#[test]
+fn a_host_that_has_something_to_send_takes_another_turn() {
+    let mut house = House::of(2, calm());
+    let b = house.key_on(1, "b");
+    house.settle();
+    assert_eq!(work(&mut house), Work::Rest(Duration::MAX));
+    sending::tell::<Bob, _>(house.host(), &b, say("hello")).unwrap();
+    assert_eq!(work(&mut house), Work::More);
+    house.settle();
+    assert_eq!(work(&mut house), Work::Rest(Duration::MAX));
+    assert_eq!(diary(), [format!("{b}: hello")]);
 }
 
 #[test]
@@ -166,8 +180,12 @@ fn a_system_is_a_worker_and_ends_when_it_is_told_to() {
     assert!(!house.hosts[0].is_finished());
     house.hosts[0].panicked("as told");
     assert!(!house.hosts[0].is_finished());
-    crate::actor::world::World::end(&mut house.hosts[0]);
+    house.hosts[0].end();
     assert!(house.hosts[0].is_finished() && house.hosts[0].core().is_over());
+    // The house's way to it, for a world of any type.
+    let mut house = House::of(1, calm());
+    crate::actor::world::World::end(&mut house.hosts[0]);
+    assert!(house.hosts[0].is_finished());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Hosts that are not alike, and times that lie between their turns.
 
 use super::*;
-use crate::actor::{envelope::TellError, parcel::Parcel};
+use crate::actor::{envelope::TellError, parcel::Parcel, sending};
 
 #[test]
 fn a_parcel_is_taken_in_at_the_time_at_which_it_is() {
@@ -43,6 +43,23 @@ fn a_kind_is_reached_from_hosts_that_do_not_have_it() {
         assert!(matches!(nowhere, Err(TellError::Stopped(Say::Note("lost")))));
     });
     assert_eq!(noted(), ["there: told", "there: asked", "here: asked"]);
+}
+
+#[test]
+fn a_world_tells_whom_a_host_has_under_a_key_wherever_that_key_is_at_home() {
+    let mut house = houses(3, lasting());
+    for key in ["one", "two", "three", "four"] {
+        for from in 0..3 {
+            for at in 0..3 {
+                let tells = does(|cx| note(format!("{} on {}", name(cx), cx.id().host)));
+                sending::tell_at::<Probe<0>, _>(house.at(from), at, &key.to_owned(), tells).unwrap();
+            }
+            house.settle();
+            let mut noted = noted();
+            noted.sort();
+            assert_eq!(noted, [0, 1, 2].map(|at| format!("{key} on {at}")));
+        }
+    }
 }
 
 #[test]

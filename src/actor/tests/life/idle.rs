@@ -198,7 +198,7 @@ fn what_comes_while_an_actor_retires_is_kept_for_its_next_activation_in_order() 
 fn an_actor_that_takes_too_long_to_end_is_ended_and_loses_no_message() {
     let mut house = House::each(1, [KindSettings { stop_deadline: ms(50), ..aged(1000) }, calm(), calm()]);
     linger::<ADA>();
-    hook::<ADA>(|hooks| hooks.lost = Rc::new(|key, cause| note(format!("{key} lost: {cause}"))));
+    hook::<ADA>(|hooks| hooks.lost = Rc::new(|_, key, cause| note(format!("{key} lost: {cause}"))));
     house.spawn::<ADA>("a");
     let ended = house.spawn::<ADA>("a2");
     house.play(
