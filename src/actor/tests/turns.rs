@@ -225,7 +225,7 @@ fn parcels_say_what_they_are() {
 
 #[test]
 fn a_table_finds_its_actors_by_key_id_and_slot() {
-    let mut house = House::of(1, calm());
+    let mut house = House::of(1, KindSettings { mailbox: 7, ..calm() });
     let ids = ["a", "b", "c"].map(|key| house.spawn::<ADA>(key));
     let handle = life::spawn_anonymous::<Ada>(house.host(), Puppet::new("x"));
     let table = house.table::<ADA>(0);
@@ -240,7 +240,7 @@ fn a_table_finds_its_actors_by_key_id_and_slot() {
     assert_eq!(table.get(ids[0]).unwrap().count, 9);
     assert!(table.at(99).is_none() && table.at_mut(99).is_none());
     assert_eq!((table.phase(ids[0]).unwrap().1, table.depth(ids[0])), (Moment::default(), Some(0)));
-    assert_eq!(table.settings().mailbox, 1000);
+    assert_eq!(table.settings().mailbox, 7);
     drop(handle);
     house.settle();
     for key in ["a", "b", "c"] {
