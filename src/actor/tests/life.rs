@@ -11,7 +11,7 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 use super::kit::*;
 use crate::actor::{
     actor::{Activation, Farewell, Intercepted, KindSettings, Recovery},
-    context::SendOptions,
+    context::{Context, SendOptions},
     director::{Directed, Director, DirectorMessage},
     envelope::{ActorId, AskError},
     key::Place,

@@ -159,6 +159,31 @@ fn an_actor_is_not_made_to_retire_while_messages_wait_for_it() {
 }
 
 #[test]
+fn an_actor_is_not_made_to_retire_while_it_is_at_something_else() {
+    let mut house = House::of(1, KindSettings { recovery: Recovery::InPlace, ..calm() });
+    linger::<ADA>();
+    let in_the_middle = |_: &mut Ada, cx: &mut Context<'_, Ada>| {
+        let id = cx.id();
+        assert!(!life::retire::<Ada>(cx.world, id));
+        note("goes on");
+    };
+    house.play("a", act("go", in_the_middle));
+    let id = house.find::<ADA>("a").unwrap();
+    for _ in 0..2 {
+        house.play("a", fail::<ADA>("fails"));
+    }
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::BackingOff));
+    assert!(!life::retire::<Ada>(house.host(), id));
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::BackingOff));
+    house.pass(1000);
+    house.play("a", end::<ADA>());
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::Ending { retires: false }));
+    assert!(!life::retire::<Ada>(house.host(), id));
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::Ending { retires: false }));
+    assert_eq!(diary(), ["a: go", "goes on", "a: fails", "a: fails", "a: end", "a ending"]);
+}
+
+#[test]
 fn an_actor_retires_by_its_own_wish_and_by_anothers_from_outside() {
     let mut house = House::of(2, calm());
     let a = house.key_on(1, "a");
