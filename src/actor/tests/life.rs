@@ -14,6 +14,7 @@ use crate::actor::{
     context::{Context, SendOptions},
     director::{Directed, Director, DirectorMessage},
     envelope::{ActorId, AskError},
+    handling,
     key::Place,
     kind_figures::DeadReason,
     life::{self, SpawnError},

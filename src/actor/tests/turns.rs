@@ -112,6 +112,7 @@ fn a_turn_runs_so_many_actors_and_leaves_the_rest_to_the_next() {
     assert_eq!((house.host().core().runnable(), diary().len()), (6, 1024));
     assert!(!house.turn(0));
     assert_eq!((house.host().core().runnable(), diary().len()), (0, 6));
+    assert!(house.host().core().ready.capacity() <= 1024, "what a rush has left is given back");
 }
 
 #[test]
@@ -167,6 +168,18 @@ fn a_world_settles_by_itself() {
     house.take_in(0, 1);
     core::settle(&mut house.hosts[0]);
     assert_eq!(diary(), ["a: tells 1", "b: 1"]);
+}
+
+#[test]
+fn a_host_that_is_gone_runs_nothing() {
+    let mut house = House::of(1, calm());
+    house.spawn::<ADA>("a");
+    house.call::<ADA, _>("a", |_, _| ()).unwrap();
+    let remote = house.remote.clone();
+    let running = &remote.post().registry.hosts()[0].running;
+    assert!(running.seen(Moment::default()).is_some(), "its turn is not over");
+    house.hosts.pop();
+    assert_eq!(running.seen(Moment::default()), None);
 }
 
 #[test]
