@@ -272,6 +272,29 @@ fn where_a_host_can_not_be_started_those_before_it_end() {
 }
 
 #[test]
+fn a_house_is_clean_where_nothing_was_abandoned() {
+    let stage = |abandoned, silent_hosts| StageOutcome { name: "stage", abandoned, silent_hosts };
+    let outcome = |stage, hosts: &[&str]| HouseOutcome {
+        stages: vec![stage],
+        abandoned_hosts: hosts.iter().map(|name| (*name).into()).collect(),
+    };
+    assert!(outcome(stage(0, 0), &[]).is_clean());
+    for unclean in [outcome(stage(1, 0), &[]), outcome(stage(0, 1), &[]), outcome(stage(0, 0), &["deaf"])] {
+        assert!(!unclean.is_clean(), "{unclean:?}");
+    }
+}
+
+#[test]
+fn what_is_placed_in_the_registry_of_a_plan_lives_there() {
+    let mut plan = HousePlan::new();
+    let hosts = ["one", "other"].map(|name| plan.tokio(name, None, lodgers));
+    plan.registry().place::<Guest<System>>([hosts[1]]);
+    let house = plan.start().unwrap();
+    assert_eq!(house.remote().post().registry.hosts_of::<Guest<System>>(), [hosts[1]]);
+    assert!(house.stop(Vec::new(), SOON).is_clean());
+}
+
+#[test]
 fn a_house_has_inboxes_of_the_size_that_it_is_given() {
     let mut plan = HousePlan::new().capacity(Capacity { control: 8, data: 8, handoffs: 2 });
     plan.tokio("only", None, lodgers);

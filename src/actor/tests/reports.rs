@@ -299,6 +299,25 @@ fn who_is_in_the_middle_of_a_message_is_seen_from_outside_and_stuck_after_its_li
 }
 
 #[test]
+fn who_has_put_something_off_is_seen_while_that_is_done() {
+    let mut house = House::of(1, calm());
+    house.play("b", say::<BOB>("before"));
+    let (remote, clock) = (house.remote.clone(), house.clock.clone());
+    house.tell("b", say::<BOB>("before in the same turn"));
+    house.tell(
+        "a",
+        act("puts off", |_: &mut Ada, cx| {
+            cx.later(move |_| {
+                clock.advance(ms(1500));
+                note(report::stuck(&remote).join(", "));
+            });
+        }),
+    );
+    house.settle();
+    assert_eq!(diary().last().unwrap(), "ada/a on host-0 for 1.5s");
+}
+
+#[test]
 fn a_handler_that_takes_exactly_its_limit_is_not_slow() {
     let mut house = House::each(1, [KindSettings { handling_limit: ms(20), ..calm() }, calm(), calm()]);
     let clock = house.clock.clone();

@@ -432,6 +432,22 @@ fn what_is_put_off_is_done_when_the_handler_has_returned_in_order() {
 }
 
 #[test]
+fn what_is_put_off_between_handlers_is_done_in_order_too() {
+    let mut house = House::of(1, calm());
+    let bob = house.spawn::<BOB>("b");
+    house.play(
+        "a",
+        act("go", move |_: &mut Ada, cx| {
+            cx.later(move |world| {
+                world.core().put_off(Box::new(|_| note("first")));
+                handling::call::<Bob, _>(world, bob, |_, cx| cx.later(|_| note("second"))).unwrap();
+            });
+        }),
+    );
+    assert_eq!(diary(), ["a: go", "first", "second"]);
+}
+
+#[test]
 fn draws_are_chance_and_between_nothing_and_one() {
     let mut house = House::of(2, calm());
     let mut draws = Vec::new();
