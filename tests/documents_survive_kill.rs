@@ -10,6 +10,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio, exit},
     sync::Arc,
+    time::Duration,
 };
 
 use pianorhythm_server::{
@@ -25,6 +26,8 @@ use pianorhythm_server::{
 /// How often, where nothing else is asked for.
 const ROUNDS: usize = 30;
 const WRITERS: usize = 8;
+/// Said before it opens the file.
+const OPENING: &str = "opening the file";
 /// The folder of the child; a process without it is no child.
 const FOLDER: &str = "DOCUMENTS_SURVIVE_KILL_FOLDER";
 const ROUND: &str = "DOCUMENTS_SURVIVE_KILL_ROUND";
@@ -55,6 +58,20 @@ fn what_was_acknowledged_is_there_after_each_kill() {
     assert!(seen > rounds * 5, "only {seen} changes were acknowledged in all");
 }
 
+#[test]
+fn who_is_killed_while_it_makes_the_file_leaves_nothing_to_clear_up() {
+    for round in 0..ROUNDS {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = start_child(folder.path(), 0);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while !lines.next().expect("the child opens").unwrap().contains(OPENING) {}
+        std::thread::sleep(Duration::from_micros(100 * round as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        check(folder.path(), &HashMap::new(), round);
+    }
+}
+
 /// Not a test of its own: what the child does.
 #[test]
 fn child_writes_until_it_is_killed() {
@@ -62,6 +79,7 @@ fn child_writes_until_it_is_killed() {
     let round = number(&env::var(ROUND).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
+        println!("{OPENING}");
         let (_folder, store) = open(Path::new(&folder));
         let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(store.clone(), writer, round))).collect();
         for writer in writers {
