@@ -20,7 +20,12 @@ impl Clock {
     /// Over a clock of actors, whose start is now.
     pub fn over(actors: ActorClock) -> Self {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { epoch_us: u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX), actors }
+        Self::beginning(Timestamp::from_us(u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX)), actors)
+    }
+
+    /// Over a clock of actors that started at this time.
+    pub fn beginning(start: Timestamp, actors: ActorClock) -> Self {
+        Self { epoch_us: start.as_us(), actors }
     }
 
     /// The time now.

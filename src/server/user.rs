@@ -4,7 +4,10 @@
 //! back to it and is sent again when the connection has said where it went. Messages may overtake each other on
 //! their ways over different shards, so nothing here relies on their order. Pure: effects are returned.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use crate::{
     actor::{
@@ -49,7 +52,8 @@ pub struct Delivery {
 /// One user, over all its connections.
 #[derive(Debug, Default)]
 pub struct User {
-    connections: HashMap<ConnectionId, Place>,
+    /// In order, so that what goes to each goes in the same order every time.
+    connections: BTreeMap<ConnectionId, Place>,
     ended: HashMap<ConnectionId, Timestamp>,
     undelivered: Vec<(Timestamp, ConnectionId, Action)>,
 }

@@ -67,6 +67,7 @@ impl Bench {
             clock: Clock::over(clock.clone()),
             settings: Arc::default(),
             figures: Arc::default(),
+            chance: Chance::from_seed(1),
             give_up,
         };
         let places = Places::new(100, 100);
