@@ -19,6 +19,8 @@
 pub mod bucket;
 pub mod chat;
 pub mod command;
+#[cfg(feature = "simulation")]
+pub mod defect;
 #[cfg(feature = "faults")]
 pub mod fault;
 pub mod held;

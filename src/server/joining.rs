@@ -299,6 +299,13 @@ impl Stage {
             Some(Ok(participant)) => {
                 let seat = Seat { room: id, participant };
                 self.figures.joins.add(1);
+                #[cfg(feature = "simulation")]
+                crate::server::simulated::note_seated(crate::server::simulated::Seated {
+                    connection,
+                    key: room.clone(),
+                    room: id,
+                    participant,
+                });
                 // Entering may have been the end of it.
                 if self.room_of(seat).and_then(|cell| cell.member(participant)) == Some(key) {
                     self.peers[key].seat = Some(seat);

@@ -38,6 +38,8 @@ pub mod run;
 mod seating;
 pub mod server_command;
 pub mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 pub mod stage;
 pub mod tree;
 pub mod user;

@@ -127,6 +127,12 @@ impl User {
         self.connections.get(&connection).map(|place| place.shard)
     }
 
+    /// Its connections.
+    #[cfg(feature = "simulation")]
+    pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.connections.keys().copied()
+    }
+
     /// How many connections it has.
     pub fn connections(&self) -> usize {
         self.connections.len()

@@ -1,0 +1,239 @@
+//! What happens in a run, as data: it follows from a seed, is printed and read again, and shrinks by what is left out.
+
+use pianorhythm_server::actor::rng::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Places for clients that are there at once.
+pub const CLIENTS: usize = 8;
+/// Users: the first moderates, the next two have accounts, the others are guests. Some have two tabs open.
+pub const USERS: usize = 6;
+/// Rooms by name; saved where they are created.
+pub const ROOMS: [&str; 5] = ["attic", "barn", "cellar", "dome", "eyrie"];
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What it follows from.
+    pub seed: u64,
+    /// Of what size things are.
+    pub setup: Setup,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Of what size things are: small, so that they fill.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    pub shards: usize,
+    /// Places of each inbox's lanes.
+    pub control: usize,
+    pub data: usize,
+    pub handoffs: usize,
+    /// Bytes that the kernel takes before a client reads them.
+    pub send_buffer: usize,
+    /// Bytes from which on a client is behind, and too far behind.
+    pub shed_bytes: usize,
+    pub close_bytes: usize,
+    pub capacity: u32,
+    /// Notes cost so much that some are refused.
+    pub is_note_quota_tight: bool,
+    /// Messages are limited as they are outside.
+    pub has_rates: bool,
+}
+
+/// One thing that happens, and what runs after it: that follows from the number, so that it is the same whatever is left out
+/// before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub number: u64,
+    pub act: Act,
+}
+
+/// What happens. What is about a client that is not there does nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Act {
+    Connect { client: usize, user: usize, json: bool, room: Option<usize> },
+    Join { client: usize, room: usize, password: bool },
+    Create { client: usize, room: usize, password: bool },
+    Lobby { client: usize },
+    Leave { client: usize },
+    /// Keys and pedals, each with its channel.
+    Play { client: usize, events: Vec<Event>, asks: bool },
+    Chat { client: usize },
+    Avatar { client: usize },
+    Ask { client: usize, what: Question },
+    Rename { client: usize, name: u8 },
+    Update { client: usize, what: Change },
+    Moderate { client: usize, user: usize, how: Moderation },
+    /// Notes that are none.
+    Nonsense { client: usize },
+    /// Reads nothing any more, and says nothing.
+    Freeze { client: usize },
+    Thaw { client: usize },
+    /// Is gone without a word.
+    Vanish { client: usize },
+    /// Says good-bye.
+    Goodbye { client: usize },
+    /// All connections of a user are closed.
+    Logout { user: usize },
+    /// A shard is not turned for so many turns.
+    Stall { shard: usize, turns: u32 },
+    Documents { mood: Mood },
+    State { mood: Mood },
+    /// One in so many points of rooms' handlers panics; 0: none.
+    Panics { one_in: u32 },
+    Wait { ms: u64 },
+    /// Comes to rest, and looks.
+    Settle,
+    /// The process ends and comes back with what its store has kept.
+    Crash,
+}
+
+/// What a player does with a key or a pedal.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    On(u8, u8),
+    Off(u8, u8),
+    Sustain(u8, bool),
+    AllOff(u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    Time,
+    OwnRoom,
+    OtherRoom,
+    Rooms,
+    Members,
+    Heartbeat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Change {
+    Welcome(u8),
+    OnlyOwnerPlays(bool),
+    Password(bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Moderation {
+    Kick,
+    Ban,
+    Unban,
+    Mute,
+    Unmute,
+    Crown,
+}
+
+/// How a store does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Mood {
+    Well,
+    /// Answers when it does well again.
+    Hangs,
+    Fails,
+}
+
+impl Plan {
+    /// The run of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let setup = Setup {
+            shards: 2 + rng.below(3) as usize,
+            control: [2, 8, 64][rng.below(3) as usize],
+            data: [1, 4, 64][rng.below(3) as usize],
+            handoffs: [1, 1, 2, 16][rng.below(4) as usize],
+            send_buffer: [2304, 4096, 16 * 1024][rng.below(3) as usize],
+            shed_bytes: [12 * 1024, 24 * 1024][rng.below(2) as usize],
+            close_bytes: 96 * 1024,
+            capacity: [4, 8, 20][rng.below(3) as usize],
+            is_note_quota_tight: rng.below(5) == 0,
+            has_rates: rng.below(4) == 0,
+        };
+        let length = 120 + rng.below(240);
+        let panics = rng.below(3) == 0;
+        let crashes = rng.below(3) == 0;
+        // Some runs play in one room, others wander.
+        let rooms = [1, 1, 2, 2, 3, ROOMS.len()][rng.below(6) as usize];
+        let mut steps = Vec::new();
+        for number in 0..length {
+            let act = if number < 2 * CLIENTS as u64 && number % 2 == 0 {
+                connect(&mut rng, (number / 2) as usize, rooms)
+            } else {
+                act(&mut rng, setup.shards, rooms, panics, crashes)
+            };
+            steps.push(Step { number, act });
+        }
+        Self { seed, setup, steps }
+    }
+}
+
+fn connect(rng: &mut Rng, client: usize, rooms: usize) -> Act {
+    let room = (rng.below(4) > 0).then(|| rng.below(rooms as u64) as usize);
+    Act::Connect { client, user: rng.below(USERS as u64) as usize, json: rng.below(4) == 0, room }
+}
+
+fn act(rng: &mut Rng, shards: usize, rooms: usize, panics: bool, crashes: bool) -> Act {
+    let client = rng.below(CLIENTS as u64) as usize;
+    let room = rng.below(rooms as u64) as usize;
+    let user = rng.below(USERS as u64) as usize;
+    let is = |n: u64, of: &mut Rng| of.below(n) == 0;
+    match rng.below(1000) {
+        0..=69 => connect(rng, client, rooms),
+        70..=169 => Act::Join { client, room, password: is(3, rng) },
+        170..=189 => Act::Create { client, room, password: is(4, rng) },
+        190..=209 => Act::Lobby { client },
+        210..=224 => Act::Leave { client },
+        225..=574 => {
+            let count = if is(8, rng) { 200 } else { 1 + rng.below(4) };
+            Act::Play { client, events: (0..count).map(|_| event(rng)).collect(), asks: is(3, rng) }
+        }
+        575..=609 => Act::Chat { client },
+        610..=639 => Act::Avatar { client },
+        640..=689 => {
+            use Question::{Heartbeat, Members, OtherRoom, OwnRoom, Rooms, Time};
+            let what = [Time, OwnRoom, OtherRoom, Rooms, Members, Heartbeat][rng.below(6) as usize];
+            Act::Ask { client, what }
+        }
+        690..=709 => Act::Rename { client, name: rng.below(200) as u8 },
+        710..=729 => {
+            let what = match rng.below(4) {
+                0 => Change::Welcome(rng.below(200) as u8),
+                1 => Change::Password(is(2, rng)),
+                _ => Change::OnlyOwnerPlays(is(2, rng)),
+            };
+            Act::Update { client, what }
+        }
+        730..=769 => {
+            use Moderation::{Ban, Crown, Kick, Mute, Unban, Unmute};
+            let how = [Kick, Kick, Kick, Ban, Unban, Mute, Unmute, Crown][rng.below(8) as usize];
+            Act::Moderate { client: if is(2, rng) { 0 } else { client }, user, how }
+        }
+        770..=774 => Act::Nonsense { client },
+        775..=799 => Act::Freeze { client },
+        800..=834 => Act::Thaw { client },
+        835..=859 => Act::Vanish { client },
+        860..=869 => Act::Goodbye { client },
+        870..=881 => Act::Logout { user },
+        882..=901 => Act::Stall { shard: rng.below(shards as u64) as usize, turns: rng.below(60) as u32 },
+        902..=911 => Act::Documents { mood: [Mood::Well, Mood::Hangs, Mood::Fails][rng.below(3) as usize] },
+        912..=918 => Act::State { mood: [Mood::Well, Mood::Hangs, Mood::Fails][rng.below(3) as usize] },
+        919..=928 if panics => Act::Panics { one_in: [0, 5, 20, 60][rng.below(4) as usize] },
+        929..=934 => Act::Settle,
+        935..=936 if crashes => Act::Crash,
+        937..=979 => Act::Wait { ms: rng.below(60) },
+        980..=991 => Act::Wait { ms: rng.below(1500) },
+        _ => Act::Wait { ms: 0 },
+    }
+}
+
+fn event(rng: &mut Rng) -> Event {
+    let (channel, key) = (rng.below(2) as u8, 60 + rng.below(5) as u8);
+    match rng.below(12) {
+        0..=5 => Event::On(channel, key),
+        6..=9 => Event::Off(channel, key),
+        10 => Event::Sustain(channel, rng.below(2) == 0),
+        _ if rng.below(3) == 0 => Event::AllOff(channel),
+        _ => Event::On(channel, key),
+    }
+}

@@ -1,0 +1,659 @@
+//! The world of a run: real stages and a real back office, turned by hand on one thread, over a clock that is moved by hand and
+//! sockets within the process. Who is turned when, what is read and written, follows from the step at hand.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    future::Future,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    net::{Ipv4Addr, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use pianorhythm_server::{
+    actor::{
+        mesh::{Capacity, Inbox, Mesh},
+        moment::ActorClock,
+        parcel::{Parcel, Post, Registry},
+        placement::shard_of,
+        remote::Remote,
+        rng::Rng,
+        system::System,
+        worker::Worker,
+    },
+    domain::{
+        bucket::Rate,
+        fault,
+        identity::{Profile, Role, Session, Status},
+        name,
+        quota::QuotaSettings,
+        rate::RateSettings,
+        room::RoomLimits,
+    },
+    http::{
+        place::Places,
+        stage::Admission,
+    },
+    net::{outbox::Bounds, socket::SocketSettings},
+    protocol::{
+        close::CloseCode,
+        codec::Format,
+        ids::{ConnectionId, UserId},
+        time::Timestamp,
+    },
+    server::{
+        chance::Chance,
+        clock::Clock,
+        figures::Figures,
+        message::UserMessage,
+        run::RunError,
+        settings::StageSettings,
+        simulated::{self, StageView},
+        stage::{Stage, StageParts},
+        tree,
+        user::User,
+    },
+};
+
+use crate::{
+    checks::Checks,
+    client::{Client, Heard},
+    plan::{CLIENTS, Mood, ROOMS, Setup},
+    stores::{Shelf, Slate},
+};
+
+/// When the server's time begins.
+const EPOCH: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+/// What a longest turn of waiting lets pass.
+const QUANTUM: Duration = Duration::from_millis(5);
+/// How long nothing must move for the world to be at rest.
+const REST_QUANTA: u32 = 60;
+/// By when it must be.
+const PATIENCE_QUANTA: u32 = 3000;
+
+thread_local! {
+    /// What panicked on this thread, though it was not told to.
+    pub static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+type Ask = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What a run is about.
+pub struct World {
+    setup: Setup,
+    seed: u64,
+    clock: ActorClock,
+    server: Option<Server>,
+    pub shelf: Arc<Shelf>,
+    pub slate: Arc<Slate>,
+    pub clients: Vec<Client>,
+    /// Which client is where.
+    places: [Option<usize>; CLIENTS],
+    pub checks: Checks,
+    next_connection: u64,
+    has_panics: bool,
+    /// Figures of servers that have crashed are gone; what clients missed before counts no more.
+    pub rng: Rng,
+    trace: DefaultHasher,
+    is_told: bool,
+    /// Messages that clients have heard.
+    pub heard: u64,
+}
+
+/// What a crash ends.
+struct Server {
+    stages: Vec<Stage>,
+    inboxes: Vec<Inbox<Parcel>>,
+    office: System,
+    office_inbox: Inbox<Parcel>,
+    remote: Remote,
+    figures: Vec<Arc<Figures>>,
+    desk: Places,
+    gave_up: flume::Receiver<RunError>,
+    /// Turns for which a shard is not turned.
+    stalled: Vec<u32>,
+    used: Vec<Duration>,
+    /// Who waits for a place at a shard.
+    waiting: Vec<(usize, usize, Box<Admission>)>,
+    asks: Vec<Ask>,
+    admitted: BTreeSet<ConnectionId>,
+}
+
+/// The id of a user.
+pub fn user_id(user: usize) -> String {
+    format!("user{user}")
+}
+
+fn settings(setup: &Setup) -> StageSettings {
+    let tight = Rate { capacity: 12, refill: 4, period_ms: 500 };
+    let quotas = QuotaSettings::default();
+    let quotas = if setup.is_note_quota_tight { crate::quotas_of(tight) } else { quotas };
+    let ms = Duration::from_millis;
+    StageSettings {
+        outbox: Bounds {
+            shed_bytes: setup.shed_bytes,
+            shed_age: ms(400),
+            close_bytes: setup.close_bytes,
+            close_age: ms(2500),
+        },
+        socket: SocketSettings { send_buffer: setup.send_buffer, ..SocketSettings::default() },
+        roomless_idle_timeout: ms(20_000),
+        heartbeat_interval: ms(4000),
+        join_timeout: ms(3000),
+        commit_timeout: ms(4000),
+        hand_off_timeout: ms(200),
+        close_timeout: ms(500),
+        grace_time: ms(1000),
+        rates: if setup.has_rates { RateSettings::default() } else { RateSettings::unlimited() },
+        rooms: Arc::new(RoomLimits {
+            default_capacity: setup.capacity,
+            lobby_capacity: setup.capacity,
+            quotas,
+            seat_hold: ms(2000),
+            owner_grace: ms(1200),
+            empty_grace: ms(1500),
+            ping_after: ms(300),
+            release_after: ms(900),
+            ..RoomLimits::default()
+        }),
+        ..StageSettings::default()
+    }
+}
+
+impl Server {
+    fn start(setup: &Setup, clock: &ActorClock, shelf: Arc<Shelf>, slate: Arc<Slate>, rng: &mut Rng) -> Self {
+        let count = setup.shards;
+        let mut registry = Registry::new();
+        let number = tree::place(&mut registry, count);
+        let capacity = Capacity { control: setup.control, data: setup.data, handoffs: setup.handoffs };
+        let (mesh, mut inboxes) = Mesh::new(count + 1, capacity);
+        let post = Post { mesh, registry: Arc::new(registry) };
+        let (give_up, gave_up) = flume::unbounded();
+        let office_inbox = inboxes.pop().unwrap();
+        let mut office = System::new(number, post.clone(), clock.clone(), rng.next_u64());
+        tree::start_office(&mut office, shelf, slate, give_up.clone());
+        let figures: Vec<Arc<Figures>> = (0..count).map(|_| Arc::default()).collect();
+        let settings = Arc::new(settings(setup));
+        let stages = (0..count).map(|number| {
+            Stage::new(StageParts {
+                number,
+                shards: count,
+                post: post.clone(),
+                clock: Clock::beginning(EPOCH, clock.clone()),
+                settings: settings.clone(),
+                figures: figures[number].clone(),
+                chance: Chance::from_seed(rng.next_u64()),
+                give_up: give_up.clone(),
+            })
+        });
+        Self {
+            stages: stages.collect(),
+            inboxes,
+            office,
+            office_inbox,
+            remote: Remote::new(post, clock.clone()),
+            figures,
+            desk: Places::new(1000, 1000),
+            gave_up,
+            stalled: vec![0; count],
+            used: vec![Duration::ZERO; count],
+            waiting: Vec::new(),
+            asks: Vec::new(),
+            admitted: BTreeSet::new(),
+        }
+    }
+
+    /// One turn of a shard, with so many parcels taken in before. `load` is the share of the processor that it uses.
+    fn turn(&mut self, shard: usize, parcels: usize, load: f64, since_last: Duration) {
+        if self.stalled[shard] > 0 {
+            self.stalled[shard] -= 1;
+            return;
+        }
+        self.used[shard] += since_last.mul_f64(load);
+        simulated::set_processor_time(Some(self.used[shard]));
+        let stage = &mut self.stages[shard];
+        for _ in 0..parcels {
+            let Some(parcel) = self.inboxes[shard].try_next() else { break };
+            contain(stage, |stage| stage.handle(parcel));
+        }
+        contain(stage, |stage| _ = stage.turn());
+    }
+
+    fn turn_office(&mut self, parcels: usize) {
+        for _ in 0..parcels {
+            let Some(parcel) = self.office_inbox.try_next() else { break };
+            contain(&mut self.office, |office| office.handle(parcel));
+        }
+        contain(&mut self.office, |office| _ = office.turn());
+    }
+
+    /// Lets those in who wait for a place, and goes on with what was asked from outside.
+    fn outside(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for (client, shard, admission) in waiting {
+            match self.remote.post().mesh.shard(shard).try_reserve() {
+                Some(slot) => assert!(slot.send(Parcel::Handed(admission)).is_ok(), "no shard ends"),
+                None => self.waiting.push((client, shard, admission)),
+            }
+        }
+        self.asks.retain_mut(|ask| ask.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+            && self.asks.is_empty()
+            && self.office_inbox.is_empty()
+            && self.inboxes.iter().all(Inbox::is_empty)
+    }
+
+    fn sum(&self, figure: impl Fn(&Figures) -> u64) -> u64 {
+        self.figures.iter().map(|figures| figure(figures)).sum()
+    }
+}
+
+fn contain<W: Worker>(worker: &mut W, call: impl FnOnce(&mut W)) {
+    if catch_unwind(AssertUnwindSafe(|| call(worker))).is_err() {
+        worker.panicked("in a simulation");
+    }
+}
+
+impl World {
+    pub fn new(setup: &Setup, seed: u64, is_told: bool) -> Self {
+        // Whatever is on this thread from before.
+        simulated::set_processor_time(Some(Duration::ZERO));
+        simulated::take_seated();
+        fault::inject_here(0, 0);
+        PANICS.take();
+        let mut rng = Rng::new(seed);
+        let clock = ActorClock::manual();
+        let (shelf, slate) = (Shelf::new(clock.clone(), rng.next_u64()), Slate::new(clock.clone(), rng.next_u64()));
+        let server = Server::start(setup, &clock, shelf.clone(), slate.clone(), &mut rng);
+        Self {
+            setup: setup.clone(),
+            seed,
+            clock,
+            server: Some(server),
+            shelf,
+            slate,
+            clients: Vec::new(),
+            places: [None; CLIENTS],
+            checks: Checks::default(),
+            next_connection: 1,
+            has_panics: false,
+            rng,
+            trace: DefaultHasher::new(),
+            is_told,
+            heard: 0,
+        }
+    }
+
+    fn server(&mut self) -> &mut Server {
+        self.server.as_mut().expect("there is one at all times but in a crash")
+    }
+
+    /// What follows is drawn from this number.
+    pub fn begin(&mut self, number: u64) {
+        self.rng = Rng::new(self.seed ^ number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        number.hash(&mut self.trace);
+    }
+
+    /// What clients have heard and when, as a number.
+    pub fn trace(&self) -> u64 {
+        self.trace.finish()
+    }
+
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        if self.is_told {
+            println!("{:>10.3} ms  {}", self.clock.now().as_ns() as f64 / 1e6, what());
+        }
+    }
+
+    /// The client at a place, where one is there and can say something.
+    pub fn client(&mut self, place: usize) -> Option<&mut Client> {
+        let number = self.places[place]?;
+        Some(&mut self.clients[number]).filter(|client| client.is_open())
+    }
+
+    pub fn connect(&mut self, place: usize, user: usize, format: Format, room: Option<usize>) {
+        if self.client(place).is_some() {
+            return;
+        }
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        // What it says waits as well where the server does not read.
+        socket2::SockRef::from(&ours).set_send_buffer_size(4096).unwrap();
+        let connection = ConnectionId(self.next_connection);
+        self.next_connection += 1;
+        let number = self.clients.len();
+        self.clients.push(Client::new(number, connection, user, format, ours));
+        self.places[place] = Some(number);
+        let roles = match user {
+            0 => vec![Role::Moderator],
+            1 | 2 => vec![Role::Member],
+            _ => vec![Role::Guest],
+        };
+        let profile = Profile {
+            user_id: user_id(user).as_str().into(),
+            username: format!("User {user}"),
+            usertag: String::new(),
+            roles,
+            colour: "#aabbcc".into(),
+            status: Status::Online,
+        };
+        let address = Ipv4Addr::new(10, 0, 0, user as u8).into();
+        let session = Session { connection, profile, session_id: format!("s{connection}"), address, format };
+        let room = room.map(|room| ROOMS[room].to_owned());
+        let key = room.as_deref().map(|room| name::room_key(room).unwrap());
+        let shards = self.setup.shards;
+        let shard = shard_of(key.as_ref().map_or(session.profile.user_id.as_str(), |key| key.as_str()), shards);
+        let server = self.server();
+        let admission = Box::new(Admission {
+            socket: TcpStream::from(OwnedFd::from(theirs)),
+            leftover: bytes::Bytes::new(),
+            session,
+            room,
+            guest_token: None,
+            session_token: String::new(),
+            place: server.desk.take().unwrap(),
+        });
+        server.waiting.push((number, shard, admission));
+        server.outside();
+    }
+
+    pub fn stall(&mut self, shard: usize, turns: u32) {
+        if let Some(stalled) = self.server().stalled.get_mut(shard) {
+            *stalled = turns;
+        }
+    }
+
+    pub fn panics(&mut self, one_in: u32) {
+        self.has_panics |= one_in > 0;
+        let seed = self.rng.next_u64();
+        fault::inject_here(one_in, seed);
+    }
+
+    /// Closes all connections of a user, as the front desk does.
+    pub fn log_out(&mut self, user: usize) {
+        let id = UserId::from(user_id(user).as_str());
+        let server = self.server();
+        let home = shard_of(id.as_str(), server.stages.len());
+        let known = server.stages[home].connections_of(&id);
+        let remote = server.remote.clone();
+        let mut ask: Ask = Box::pin(async move {
+            let close = UserMessage::Close { code: CloseCode::Unauthorised };
+            let _ = remote.ask::<User>(&id, close, Duration::from_secs(10)).await;
+        });
+        // Where it could not even be sent, who asks tries again.
+        if ask.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
+            server.asks.push(ask);
+            self.checks.closing(known);
+        }
+    }
+
+    /// The process ends, and another begins over what is durable.
+    pub fn crash(&mut self) -> Result<(), String> {
+        for client in self.clients.iter_mut().filter(|client| !client.is_over) {
+            client.vanish();
+        }
+        self.server = None;
+        self.shelf.crash();
+        self.checks.crashed();
+        self.kept()?;
+        simulated::take_seated();
+        let mut rng = self.rng.clone();
+        let slate = Slate::new(self.clock.clone(), rng.next_u64());
+        self.slate = slate.clone();
+        self.server = Some(Server::start(&self.setup, &self.clock, self.shelf.clone(), slate, &mut rng));
+        self.rng = rng;
+        Ok(())
+    }
+
+    /// What was acknowledged is kept.
+    fn kept(&self) -> Result<(), String> {
+        use pianorhythm_server::{domain::chat::MAX_LINES, protocol::ids::RoomKey};
+        let saved = |room: &str| {
+            let kept = self.shelf.kept(&RoomKey::from_normalised(room));
+            kept.ok_or_else(|| format!("{room} was acknowledged as saved, and is gone"))
+        };
+        for room in &self.checks.saved {
+            saved(room)?;
+        }
+        for (room, line) in &self.checks.lines {
+            let chat = saved(room)?.chat;
+            if chat.len() < MAX_LINES && !chat.iter().any(|kept| kept.message_id == *line) {
+                return Err(format!("line {line} of {room} was acknowledged, and is gone"));
+            }
+        }
+        for (room, user) in &self.checks.bans {
+            if !saved(room)?.record.bans.iter().any(|ban| ban.user_id.as_str() == user_id(*user)) {
+                return Err(format!("the ban of user {user} from {room} was acknowledged, and is gone"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Some things happen, in an order that is drawn.
+    pub fn bustle(&mut self) -> Result<(), String> {
+        for _ in 0..4 + self.rng.below(12) {
+            let passed = Duration::from_micros(self.rng.below(500));
+            self.clock.advance(passed);
+            let shard = self.rng.below(self.setup.shards as u64) as usize;
+            match self.rng.below(100) {
+                0..=44 => {
+                    let (parcels, load) = (self.rng.below(6) as usize, self.rng.draw());
+                    self.turn(shard, parcels, load, passed * self.setup.shards as u32)?;
+                }
+                45..=59 => {
+                    let parcels = self.rng.below(6) as usize;
+                    self.turn_office(parcels)?;
+                }
+                60..=79 => {
+                    if let Some(client) = self.some_client() {
+                        let most = 1 + self.rng.below(300) as usize;
+                        self.clients[client].write(most);
+                    }
+                }
+                _ => {
+                    if let Some(client) = self.some_client() {
+                        let most = 1 + self.rng.below(4000) as usize;
+                        self.read(client, most)?;
+                    }
+                }
+            }
+        }
+        self.look()
+    }
+
+    /// Lets time pass for all.
+    pub fn wait(&mut self, time: Duration) -> Result<(), String> {
+        let end = self.clock.now() + time;
+        while self.clock.now() < end {
+            self.quantum()?;
+        }
+        self.look()
+    }
+
+    /// A few milliseconds, in which everybody does something. True where something has moved.
+    fn quantum(&mut self) -> Result<bool, String> {
+        self.clock.advance(QUANTUM);
+        let shards = self.setup.shards;
+        let first = self.rng.below(shards as u64) as usize;
+        for n in 0..shards {
+            let load = self.rng.draw();
+            self.turn((first + n) % shards, 512, load, QUANTUM)?;
+        }
+        self.turn_office(512)?;
+        let mut is_moving = !self.server().is_idle();
+        for client in 0..self.clients.len() {
+            if self.clients[client].is_over || self.clients[client].is_frozen {
+                continue;
+            }
+            while self.clients[client].write(4096) {
+                is_moving = true;
+            }
+            is_moving |= self.read(client, 32 * 1024)?;
+        }
+        Ok(is_moving)
+    }
+
+    /// Everything is made well, and goes on until nothing moves.
+    pub fn settle(&mut self) -> Result<(), String> {
+        fault::inject_here(0, 0);
+        self.shelf.set_mood(Mood::Well);
+        self.slate.set_mood(Mood::Well);
+        self.server().stalled.fill(0);
+        self.clients.iter_mut().for_each(|client| client.is_frozen = false);
+        let mut calm = 0;
+        for _ in 0..PATIENCE_QUANTA {
+            let waits = |client: &Client| {
+                !client.is_over && (!client.is_open() || !client.asked.is_empty() || !client.has_said_all())
+            };
+            let is_moving = self.quantum()? || self.clients.iter().any(waits);
+            calm = if is_moving { 0 } else { calm + 1 };
+            if calm >= REST_QUANTA {
+                break;
+            }
+        }
+        self.look()?;
+        let views = self.views();
+        self.checks.rest(&self.clients, &views, user_id)?;
+        self.counts()
+    }
+
+    /// The counters add up to what clients miss.
+    fn counts(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub fn views(&mut self) -> Vec<StageView> {
+        self.server().stages.iter().map(Stage::view).collect()
+    }
+
+    pub fn silence(&self) -> Result<(), String> {
+        Checks::silence(&self.clients)
+    }
+
+    pub fn owners(&mut self) -> Result<(), String> {
+        let views = self.views();
+        Checks::owners(&self.clients, &views)
+    }
+
+    /// Nobody is left: nothing is left behind.
+    pub fn emptiness(&mut self) -> Result<(), String> {
+        let views = self.views();
+        let connections: Vec<_> = views.iter().flat_map(|view| &view.connections).collect();
+        if !connections.is_empty() {
+            return Err(format!("nobody is there, and there are {connections:?}"));
+        }
+        if let Some(room) = views.iter().flat_map(|view| &view.rooms).find(|room| !room.members.is_empty()) {
+            return Err(format!("nobody is there, and in {} are {:?}", room.key, room.members));
+        }
+        let taken = self.server().desk.taken();
+        if taken > 0 {
+            return Err(format!("nobody is there, and {taken} places are taken"));
+        }
+        self.kept()
+    }
+
+    /// What must hold after each step.
+    fn look(&mut self) -> Result<(), String> {
+        if let Some(cause) = PANICS.with_borrow(|panics| panics.first().cloned()) {
+            return Err(format!("something panicked that was not to: {cause}"));
+        }
+        if let Ok(error) = self.server().gave_up.try_recv() {
+            return Err(format!("{error}"));
+        }
+        let views = self.views();
+        let (bound, tail) = (self.setup.close_bytes + 64 * 1024, 256 * 1024);
+        for view in &views {
+            let over = view.connections.iter().find(|connection| connection.outbox_bytes > bound);
+            if let Some(over) = over {
+                return Err(format!("more waits for {over:?} than the bound allows"));
+            }
+            if view.longest_tail > tail {
+                return Err(format!("{} bytes of input are kept", view.longest_tail));
+            }
+        }
+        let server = self.server.as_mut().expect("a server");
+        server.admitted.extend(views.iter().flat_map(|view| &view.connections).map(|connection| connection.id));
+        let moving = server.sum(|figures| figures.moves_out.get()) - server.sum(|figures| figures.moves_in.get());
+        Checks::places(&self.clients, &server.admitted, &views, moving)
+    }
+
+    fn some_client(&mut self) -> Option<usize> {
+        let place = self.rng.below(CLIENTS as u64) as usize;
+        let number = self.places[place]?;
+        let client = &self.clients[number];
+        (!client.is_over && !client.is_frozen).then_some(number)
+    }
+
+    fn turn(&mut self, shard: usize, parcels: usize, load: f64, since_last: Duration) -> Result<(), String> {
+        let server = self.server();
+        server.turn(shard, parcels, load, since_last);
+        server.outside();
+        for seated in simulated::take_seated() {
+            self.tell(|| format!("seated {seated:?}"));
+            let number = self.clients.iter().position(|client| client.connection == seated.connection);
+            let client = &mut self.clients[number.ok_or("nobody was seated")?];
+            self.checks.seated(&seated, client.user)?;
+            client.seats.push_back(seated);
+        }
+        Ok(())
+    }
+
+    fn turn_office(&mut self, parcels: usize) -> Result<(), String> {
+        self.shelf.work(self.clock.now());
+        let server = self.server();
+        server.turn_office(parcels);
+        server.outside();
+        Ok(())
+    }
+
+    /// A client reads, and says what is due. True where something came.
+    fn read(&mut self, number: usize, most: usize) -> Result<bool, String> {
+        let heard = self.clients[number].read(most);
+        let has_heard = !heard.is_empty();
+        for heard in heard {
+            number.hash(&mut self.trace);
+            self.clock.now().as_ns().hash(&mut self.trace);
+            self.heard += 1;
+            let at = |error| format!("client {number}: {error}");
+            match heard {
+                Heard::Message(message, payload) => {
+                    payload.hash(&mut self.trace);
+                    self.tell(|| format!("client {number} hears {:?} for {:?}", message.message, message.request_id));
+                    self.checks.hear(&mut self.clients[number], *message).map_err(at)?;
+                }
+                Heard::Ping(payload) => self.clients[number].pong(&payload),
+                Heard::Pong => {}
+                Heard::Close(code) => {
+                    code.hash(&mut self.trace);
+                    self.tell(|| format!("client {number} is closed with {code}"));
+                    Checks::close(&mut self.clients[number], code, self.has_panics).map_err(at)?;
+                    // As clients do: the other side ends the socket.
+                    if !self.clients[number].has_ended_itself {
+                        self.clients[number].say_goodbye();
+                    }
+                }
+                Heard::End => {
+                    self.tell(|| format!("client {number} is over"));
+                    Checks::end(&mut self.clients[number]).map_err(at)?;
+                }
+            }
+        }
+        Ok(has_heard)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // What is left on the thread is for no other run.
+        self.server = None;
+        fault::inject_here(0, 0);
+        simulated::set_processor_time(None);
+    }
+}
