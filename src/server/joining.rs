@@ -282,8 +282,7 @@ impl Stage {
         let Some(joining) = self.peers[key].state.joining.clone() else { return };
         let Some(id) = self.rooms.find(room) else {
             // A room with a seat held does not retire; this is a seat that was given back meanwhile.
-            let message = "the room has closed meanwhile: join again";
-            return self.end_join(key, Err(Rejection::new(ErrorCode::RoomNotFound, message)));
+            return self.end_join(key, Err(in_no_room(ErrorCode::RoomNotFound, "the room has closed meanwhile")));
         };
         let (connection, carried) = (self.peers[key].id(), self.peers[key].state.quota);
         let taken = self.enter_room(id, |cell, now, effects| {
@@ -318,10 +317,10 @@ impl Stage {
             }
             Some(Err(SeatLost::Closed(code))) => self.close(key, code),
             Some(Err(SeatLost::Expired)) => {
-                let message = "the seat was given away while you were on your way; you are in no room: join again";
-                self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message)));
+                let message = "the seat was given away while you were on your way";
+                self.end_join(key, Err(in_no_room(ErrorCode::ServerBusy, message)));
             }
-            None => self.end_join(key, Err(Self::room_failed())),
+            None => self.end_join(key, Err(in_no_room(ErrorCode::Server, "the room failed at letting you in"))),
         }
     }
 
@@ -344,4 +343,10 @@ impl Stage {
             self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
         }
     }
+}
+
+/// Why who has left its room for another did not get in there. That it is in no room now stands in the details, for programs: after
+/// all other refusals a connection is where it was.
+fn in_no_room(code: ErrorCode, why: &str) -> Rejection {
+    Rejection::new(code, format!("{why}; you are in no room: join again")).with("left_room", true)
 }

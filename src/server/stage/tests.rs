@@ -406,6 +406,26 @@ fn a_late_answer_to_an_earlier_join_does_not_give_up_the_seat_of_the_next() {
 }
 
 #[test]
+fn who_left_its_room_for_one_that_does_not_take_it_is_told_that_it_is_in_none() {
+    let mut bench = Bench::new();
+    let mut client = bench.connect_to_lobby();
+    let name = bench.name_at(0);
+    let room = RoomKey::from_normalised(&name);
+    client.say(join(&name));
+    let key = bench.key(&client);
+    assert!((0..ENOUGH).any(|_| {
+        bench.turn();
+        bench.stage.peers[key].state.joining.is_some()
+    }));
+    // A seat in a room that is not there any more when it sits down.
+    let ticket = bench.stage.peers[key].state.joining.as_ref().unwrap().ticket;
+    bench.answer_seat(&client, ticket, &room);
+    let told = bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
+    assert!(matches!(&told, Told::ErrorMessage(error) if error.error_details.contains_key("left_room")), "{told:?}");
+    assert!(bench.stage.peers[key].seat.is_none());
+}
+
+#[test]
 fn a_draining_stage_tells_who_still_comes_when_to_come_back() {
     let mut bench = Bench::new();
     bench.stage.drain();
