@@ -19,7 +19,6 @@
 pub mod bucket;
 pub mod chat;
 pub mod command;
-#[cfg(feature = "simulation")]
 pub mod defect;
 #[cfg(feature = "faults")]
 pub mod fault;

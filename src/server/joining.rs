@@ -8,6 +8,7 @@
 use crate::{
     actor::{life, parcel::Parcel, sending},
     domain::{
+        defect::{Defect, is_planted},
         lobby, name,
         room::{NewRoom, SeatLost},
     },
@@ -229,7 +230,16 @@ impl Stage {
         self.ids.remove(&connection);
         self.forwarding.insert(connection, home, peer.state.epoch + 1, self.now);
         self.figures.moves_out.add(1);
-        self.count_shed(peer.wire.take_shed());
+        let shed = peer.wire.take_shed();
+        if !is_planted(Defect::CountNoShedAtMove) {
+            self.count_shed(shed);
+        }
+        if is_planted(Defect::DropInputAtMove) {
+            let _ = peer.wire.decoder.take_tail();
+        }
+        if is_planted(Defect::DropOutboxAtMove) {
+            peer.wire.drop_backlog();
+        }
         if let Some(actor) = actor {
             // What waits for it here goes after it.
             life::depart::<Connection>(self, actor);
@@ -273,7 +283,12 @@ impl Stage {
             }
             self.release_seat(&room, connection);
             let message = "the room's shard is busy; you are where you were: try again in a moment";
-            self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
+            let busy = Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000);
+            if is_planted(Defect::AnswerHandOffTwice) {
+                let request_id = self.peers[key].state.joining.as_ref().and_then(|joining| joining.request_id);
+                self.refuse(key, request_id, busy.clone());
+            }
+            self.end_join(key, Err(busy));
         }
     }
 

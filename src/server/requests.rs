@@ -6,6 +6,7 @@ use crate::{
         sending,
     },
     domain::{
+        defect::{Defect, is_planted},
         identity::Status,
         name,
         room::{Effect, PasswordChange, Room},
@@ -134,7 +135,9 @@ impl Stage {
             Some(Err(_)) => {}
             None => {
                 // What it was to let go of must not go on sounding.
-                self.release_only(key, again);
+                if !is_planted(Defect::LoseReleasesAtPanic) {
+                    self.release_only(key, again);
+                }
                 self.refuse(key, request_id, Self::room_failed());
             }
         }

@@ -143,8 +143,8 @@ impl Plan {
             control: [2, 8, 64][rng.below(3) as usize],
             data: [1, 4, 64][rng.below(3) as usize],
             handoffs: [1, 1, 2, 16][rng.below(4) as usize],
-            send_buffer: [2304, 4096, 16 * 1024][rng.below(3) as usize],
-            shed_bytes: [12 * 1024, 24 * 1024][rng.below(2) as usize],
+            send_buffer: [2304, 4096, 8192][rng.below(3) as usize],
+            shed_bytes: [8 * 1024, 20 * 1024][rng.below(2) as usize],
             close_bytes: 96 * 1024,
             capacity: [4, 8, 20][rng.below(3) as usize],
             is_note_quota_tight: rng.below(5) == 0,
@@ -154,7 +154,7 @@ impl Plan {
         let panics = rng.below(3) == 0;
         let crashes = rng.below(3) == 0;
         // Some runs play in one room, others wander.
-        let rooms = [1, 1, 2, 2, 3, ROOMS.len()][rng.below(6) as usize];
+        let rooms = [1, 2, 2, 2, 3, ROOMS.len()][rng.below(6) as usize];
         let mut steps = Vec::new();
         for number in 0..length {
             let act = if number < 2 * CLIENTS as u64 && number % 2 == 0 {
@@ -170,7 +170,9 @@ impl Plan {
 
 fn connect(rng: &mut Rng, client: usize, rooms: usize) -> Act {
     let room = (rng.below(4) > 0).then(|| rng.below(rooms as u64) as usize);
-    Act::Connect { client, user: rng.below(USERS as u64) as usize, json: rng.below(4) == 0, room }
+    // The moderator is in the first place.
+    let user = if client == 0 { 0 } else { rng.below(USERS as u64) as usize };
+    Act::Connect { client, user, json: rng.below(4) == 0, room }
 }
 
 fn act(rng: &mut Rng, shards: usize, rooms: usize, panics: bool, crashes: bool) -> Act {
@@ -179,50 +181,53 @@ fn act(rng: &mut Rng, shards: usize, rooms: usize, panics: bool, crashes: bool) 
     let user = rng.below(USERS as u64) as usize;
     let is = |n: u64, of: &mut Rng| of.below(n) == 0;
     match rng.below(1000) {
-        0..=69 => connect(rng, client, rooms),
-        70..=169 => Act::Join { client, room, password: is(3, rng) },
-        170..=189 => Act::Create { client, room, password: is(4, rng) },
-        190..=209 => Act::Lobby { client },
-        210..=224 => Act::Leave { client },
-        225..=574 => {
-            let count = if is(8, rng) { 200 } else { 1 + rng.below(4) };
+        0..=109 => connect(rng, client, rooms),
+        110..=189 => Act::Join { client, room, password: is(3, rng) },
+        190..=204 => Act::Create { client, room, password: is(4, rng) },
+        205..=219 => Act::Lobby { client },
+        220..=229 => Act::Leave { client },
+        230..=599 => {
+            let count = if is(6, rng) { 300 } else { 1 + rng.below(4) };
             Act::Play { client, events: (0..count).map(|_| event(rng)).collect(), asks: is(3, rng) }
         }
-        575..=609 => Act::Chat { client },
-        610..=639 => Act::Avatar { client },
-        640..=689 => {
+        600..=634 => Act::Chat { client },
+        635..=659 => Act::Avatar { client },
+        660..=699 => {
             use Question::{Heartbeat, Members, OtherRoom, OwnRoom, Rooms, Time};
             let what = [Time, OwnRoom, OtherRoom, Rooms, Members, Heartbeat][rng.below(6) as usize];
             Act::Ask { client, what }
         }
-        690..=709 => Act::Rename { client, name: rng.below(200) as u8 },
-        710..=729 => {
-            let what = match rng.below(4) {
+        700..=714 => Act::Rename { client, name: rng.below(200) as u8 },
+        715..=729 => {
+            let what = match rng.below(5) {
                 0 => Change::Welcome(rng.below(200) as u8),
                 1 => Change::Password(is(2, rng)),
-                _ => Change::OnlyOwnerPlays(is(2, rng)),
+                _ => Change::OnlyOwnerPlays(is(3, rng)),
             };
             Act::Update { client, what }
         }
         730..=769 => {
             use Moderation::{Ban, Crown, Kick, Mute, Unban, Unmute};
             let how = [Kick, Kick, Kick, Ban, Unban, Mute, Unmute, Crown][rng.below(8) as usize];
-            Act::Moderate { client: if is(2, rng) { 0 } else { client }, user, how }
+            Act::Moderate { client: if is(3, rng) { client } else { 0 }, user, how }
         }
-        770..=774 => Act::Nonsense { client },
-        775..=799 => Act::Freeze { client },
-        800..=834 => Act::Thaw { client },
-        835..=859 => Act::Vanish { client },
-        860..=869 => Act::Goodbye { client },
-        870..=881 => Act::Logout { user },
-        882..=901 => Act::Stall { shard: rng.below(shards as u64) as usize, turns: rng.below(60) as u32 },
-        902..=911 => Act::Documents { mood: [Mood::Well, Mood::Hangs, Mood::Fails][rng.below(3) as usize] },
-        912..=918 => Act::State { mood: [Mood::Well, Mood::Hangs, Mood::Fails][rng.below(3) as usize] },
-        919..=928 if panics => Act::Panics { one_in: [0, 5, 20, 60][rng.below(4) as usize] },
-        929..=934 => Act::Settle,
-        935..=936 if crashes => Act::Crash,
-        937..=979 => Act::Wait { ms: rng.below(60) },
-        980..=991 => Act::Wait { ms: rng.below(1500) },
+        770..=772 => Act::Nonsense { client },
+        773..=802 => Act::Freeze { client },
+        803..=882 => Act::Thaw { client },
+        883..=899 => Act::Vanish { client },
+        900..=905 => Act::Goodbye { client },
+        906..=909 => Act::Logout { user },
+        910..=924 => Act::Stall { shard: rng.below(shards as u64) as usize, turns: rng.below(60) as u32 },
+        925..=932 => {
+            let mood = [Mood::Well, Mood::Well, Mood::Hangs, Mood::Fails][rng.below(4) as usize];
+            Act::Documents { mood }
+        }
+        933..=938 => Act::State { mood: [Mood::Well, Mood::Hangs, Mood::Fails][rng.below(3) as usize] },
+        939..=948 if panics => Act::Panics { one_in: [0, 5, 20, 60][rng.below(4) as usize] },
+        949..=954 => Act::Settle,
+        955..=957 if crashes => Act::Crash,
+        958..=989 => Act::Wait { ms: rng.below(80) },
+        990..=995 => Act::Wait { ms: rng.below(1500) },
         _ => Act::Wait { ms: 0 },
     }
 }

@@ -31,7 +31,7 @@ use pianorhythm_server::{
         fault,
         identity::{Profile, Role, Session, Status},
         name,
-        quota::QuotaSettings,
+        quota::{QuotaSettings, RoomRates},
         rate::RateSettings,
         room::RoomLimits,
     },
@@ -72,7 +72,7 @@ const EPOCH: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 /// What a longest turn of waiting lets pass.
 const QUANTUM: Duration = Duration::from_millis(5);
 /// How long nothing must move for the world to be at rest.
-const REST_QUANTA: u32 = 60;
+const REST_QUANTA: u32 = 70;
 /// By when it must be.
 const PATIENCE_QUANTA: u32 = 3000;
 
@@ -131,15 +131,14 @@ pub fn user_id(user: usize) -> String {
 
 fn settings(setup: &Setup) -> StageSettings {
     let tight = Rate { capacity: 12, refill: 4, period_ms: 500 };
-    let quotas = QuotaSettings::default();
-    let quotas = if setup.is_note_quota_tight { crate::quotas_of(tight) } else { quotas };
+    let quotas = if setup.is_note_quota_tight { quotas_of(tight) } else { QuotaSettings::default() };
     let ms = Duration::from_millis;
     StageSettings {
         outbox: Bounds {
             shed_bytes: setup.shed_bytes,
-            shed_age: ms(400),
+            shed_age: ms(100),
             close_bytes: setup.close_bytes,
-            close_age: ms(2500),
+            close_age: ms(1200),
         },
         socket: SocketSettings { send_buffer: setup.send_buffer, ..SocketSettings::default() },
         roomless_idle_timeout: ms(20_000),
@@ -157,12 +156,18 @@ fn settings(setup: &Setup) -> StageSettings {
             seat_hold: ms(2000),
             owner_grace: ms(1200),
             empty_grace: ms(1500),
-            ping_after: ms(300),
-            release_after: ms(900),
+            ping_after: ms(600),
+            release_after: ms(1500),
             ..RoomLimits::default()
         }),
         ..StageSettings::default()
     }
+}
+
+/// Notes by one rate wherever they are played.
+fn quotas_of(rate: Rate) -> QuotaSettings {
+    let rates = RoomRates { lobby: rate, room: rate, dense: rate };
+    QuotaSettings { guests: rates.clone(), members: rates }
 }
 
 impl Server {
