@@ -89,6 +89,8 @@ pub struct RoomView {
     pub key: RoomKey,
     /// Its members, by their numbers.
     pub members: Vec<(Participant, ConnectionId)>,
+    /// It is kept in the store.
+    pub is_saved: bool,
     /// Its kind has an owner.
     pub has_owner: bool,
     /// The owner.
@@ -118,6 +120,7 @@ impl Stage {
                 id,
                 key: cell.key.clone(),
                 members: cell.room.connections().collect(),
+                is_saved: cell.room.is_saved(),
                 has_owner: cell.room.kind().has_owner(),
                 owner: info.owner_id,
                 is_owner_here: info.owner_participant != 0,

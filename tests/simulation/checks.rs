@@ -343,7 +343,12 @@ impl Checks {
     /// When crowns have had their time: each room with members has its owner among them, and all know who it is.
     pub fn owners(clients: &[Client], views: &[StageView]) -> Checked {
         for room in views.iter().flat_map(|view| &view.rooms) {
-            let is_right = if room.has_owner { room.is_owner_here } else { room.owner.is_empty() };
+            // Who comes into somebody's empty room does not take it over, where it is a saved one.
+            let is_right = match (room.has_owner, room.is_saved) {
+                (false, _) => room.owner.is_empty(),
+                (true, false) => room.is_owner_here,
+                (true, true) => !room.owner.is_empty(),
+            };
             if !room.members.is_empty() && !is_right {
                 return Err(format!("{} has members and its owner is {:?}", room.key, room.owner));
             }

@@ -41,6 +41,14 @@ pub struct Violation {
     pub what: String,
 }
 
+impl Violation {
+    /// What it is about, without whom: the first of its words that are no names.
+    pub fn kind(&self) -> String {
+        let is_word = |word: &&str| word.chars().all(char::is_lowercase) && !ROOMS.contains(word);
+        self.what.split_whitespace().filter(is_word).take(8).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Does what a plan says, and looks.
 pub fn run(plan: &Plan, planted: Option<Defect>, is_told: bool) -> Outcome {
     defect::plant(planted);
@@ -223,7 +231,8 @@ fn finish(world: &mut World) -> Result<(), String> {
     world.begin(u64::MAX);
     world.tell(|| "the end".to_owned());
     world.settle()?;
-    world.wait(Duration::from_millis(1500))?;
+    // As long as a crown may be kept by who is away, and before that by who is not known to be.
+    world.wait(Duration::from_millis(4000))?;
     world.settle()?;
     world.owners()?;
     for place in 0..CLIENTS {

@@ -50,6 +50,10 @@ fn try_steps(best: &mut (Plan, Violation), planted: Option<Defect>, change: impl
         return false;
     }
     let Some(violation) = run(&plan, planted, false).violation else { return false };
+    // Another defect is for another time.
+    if violation.kind() != best.1.kind() {
+        return false;
+    }
     *best = (plan, violation);
     true
 }

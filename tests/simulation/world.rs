@@ -519,6 +519,10 @@ impl World {
             };
             let is_moving = self.quantum()? || self.clients.iter().any(waits);
             calm = if is_moving { 0 } else { calm + 1 };
+            // The end of who vanished in the middle of a join is noticed when the join is over.
+            if calm >= REST_QUANTA && self.has_ghosts() {
+                calm = 0;
+            }
             if calm >= REST_QUANTA {
                 break;
             }
@@ -527,6 +531,13 @@ impl World {
         let views = self.views();
         self.checks.rest(&self.clients, &views, user_id)?;
         self.counts()
+    }
+
+    /// There are connections whose clients are gone.
+    fn has_ghosts(&mut self) -> bool {
+        let views = self.views();
+        let mut there = views.iter().flat_map(|view| &view.connections);
+        there.any(|there| self.clients.iter().any(|client| client.connection == there.id && client.is_over))
     }
 
     /// The counters add up to what clients miss.
