@@ -40,8 +40,8 @@ defects! {
     DropInputAtMove;
     /// A connection that moves loses what it was to be sent.
     DropOutboxAtMove;
-    /// What reached no connection is not sent after it.
-    LoseUndelivered;
+    /// What finds that its connection has gone to another shard is not sent after it.
+    LoseForwarded;
     /// Who asks for a change is answered before it is kept.
     AnswerBeforeCommit;
     /// The number of who leaves last is given again.
@@ -56,8 +56,6 @@ defects! {
     TellNoGap;
     /// What a connection has missed is not counted when it moves.
     CountNoShedAtMove;
-    /// Who is kicked while it is on its way arrives all the same.
-    SeatTheExpelled;
 }
 
 /// Has this thread's server do something wrong, or nothing.

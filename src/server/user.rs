@@ -14,10 +14,7 @@ use crate::{
         actor::{Activation, Actor, Handled},
         context::{Activating, Context},
     },
-    domain::{
-        defect::{Defect, is_planted},
-        identity::{Profile, Status},
-    },
+    domain::identity::{Profile, Status},
     protocol::{
         ids::{ConnectionId, UserId},
         time::Timestamp,
@@ -106,7 +103,6 @@ impl User {
         match self.connections.get(&connection) {
             Some(place) if place.shard != tried => Some(Delivery { shard: place.shard, connection, action }),
             // It is on its way, and will say where it is.
-            Some(_) if is_planted(Defect::LoseUndelivered) => None,
             Some(_) => {
                 self.undelivered.push((now, connection, action));
                 None

@@ -9,7 +9,7 @@ use pianorhythm_server::{
     protocol::{
         ids::ConnectionId,
         midi::Events,
-        wire::{ClientMessage, Member, MidiMessage, client_message::Message, user_left_room::Reason},
+        wire::{ClientMessage, Member, MidiMessage, client_message::Message, room_chat_message::MessageType, user_left_room::Reason},
     },
     server::simulated::{RoomView, Seated, StageView},
 };
@@ -92,6 +92,7 @@ impl Checks {
             Some(id) => Some(client.asked.remove(&id).ok_or_else(|| format!("a second answer to {id}: {message:?}"))?),
             None => None,
         };
+        client.shared += u64::from(is_shared(&message));
         match message {
             Message::Welcome(_) => client.is_welcome = true,
             Message::RoomJoinedResponse(joined) => {
@@ -373,6 +374,22 @@ impl Checks {
             }
         }
         Ok(())
+    }
+}
+
+/// What goes to all members of a room, and is counted as it does.
+fn is_shared(message: &Message) -> bool {
+    match message {
+        Message::RoomChatMessage(line) => line.message_type() != MessageType::System,
+        Message::MidiMessage(_)
+        | Message::AvatarCommand(_)
+        | Message::UserJoinedRoom(_)
+        | Message::UserLeftRoom(_)
+        | Message::UserUpdated(_)
+        | Message::RoomUpdated(_)
+        | Message::OwnerChanged(_)
+        | Message::RoomClosed(_) => true,
+        _ => false,
     }
 }
 

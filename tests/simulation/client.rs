@@ -39,8 +39,10 @@ pub struct Client {
     socket: Option<UnixStream>,
     out: VecDeque<u8>,
     input: Vec<u8>,
-    /// Reads nothing and says nothing.
+    /// Reads nothing.
     pub is_frozen: bool,
+    /// Says nothing, and writes nothing of what it has said.
+    pub is_mute: bool,
     /// It was frozen at some time: it may have been closed without being able to hear of it.
     pub has_lagged: bool,
     /// It has said good-bye, or gone without.
@@ -59,6 +61,8 @@ pub struct Client {
     /// What it holds down, by what it has said.
     pub keys: BTreeSet<(u8, u8)>,
     pub pedals: BTreeSet<(u8, u8)>,
+    /// Messages to all members of its rooms that it has heard.
+    pub shared: u64,
     /// MIDI messages that gaps have told it of.
     pub missed: u64,
     fragment: u64,
@@ -124,6 +128,7 @@ impl Client {
             out: VecDeque::new(),
             input: Vec::new(),
             is_frozen: false,
+            is_mute: false,
             has_lagged: false,
             has_ended_itself: false,
             is_welcome: false,
@@ -135,6 +140,7 @@ impl Client {
             visit: None,
             keys: BTreeSet::new(),
             pedals: BTreeSet::new(),
+            shared: 0,
             missed: 0,
             fragment: 0,
         }

@@ -104,7 +104,7 @@ found! {
     found_that_silence_does_not_count: SilenceOutOfSequence;
     found_that_a_move_loses_input: DropInputAtMove;
     found_that_a_move_loses_output: DropOutboxAtMove;
-    found_that_the_undelivered_is_lost: LoseUndelivered;
+    found_that_the_forwarded_is_lost: LoseForwarded;
     found_that_answers_precede_commits: AnswerBeforeCommit;
     found_that_numbers_are_used_again: ReuseParticipant;
     found_that_the_crown_stays_with_the_absent: KeepCrown;
@@ -112,7 +112,6 @@ found! {
     found_that_a_panic_loses_releases: LoseReleasesAtPanic;
     found_that_gaps_are_not_told: TellNoGap;
     found_that_a_move_loses_counts: CountNoShedAtMove;
-    found_that_the_expelled_are_seated: SeatTheExpelled;
 }
 
 /// What `./tools/simulate` runs: its arguments are in `SIMULATE`.

@@ -67,8 +67,8 @@ pub enum Act {
     Moderate { client: usize, user: usize, how: Moderation },
     /// Notes that are none.
     Nonsense { client: usize },
-    /// Reads nothing any more, and says nothing.
-    Freeze { client: usize },
+    /// Reads nothing any more; says nothing either, or goes on.
+    Freeze { client: usize, speaks: bool },
     Thaw { client: usize },
     /// Is gone without a word.
     Vanish { client: usize },
@@ -142,7 +142,7 @@ impl Plan {
             shards: 2 + rng.below(3) as usize,
             control: [2, 8, 64][rng.below(3) as usize],
             data: [1, 4, 64][rng.below(3) as usize],
-            handoffs: [1, 1, 2, 16][rng.below(4) as usize],
+            handoffs: [1, 1, 1, 16][rng.below(4) as usize],
             send_buffer: [2304, 4096, 8192][rng.below(3) as usize],
             shed_bytes: [8 * 1024, 20 * 1024][rng.below(2) as usize],
             close_bytes: 96 * 1024,
@@ -151,16 +151,27 @@ impl Plan {
             has_rates: rng.below(4) == 0,
         };
         let length = 120 + rng.below(240);
-        let panics = rng.below(3) == 0;
-        let crashes = rng.below(3) == 0;
+        let mood = Spirits {
+            panics: rng.below(3) == 0,
+            crashes: rng.below(3) == 0,
+            // Nobody is lost: all that clients miss is what was counted as shed.
+            is_gentle: rng.below(4) == 0,
+            stalls: rng.below(3) == 0,
+        };
+        let has_saved = rng.below(2) == 0;
         // Some runs play in one room, others wander.
         let rooms = [1, 2, 2, 2, 3, ROOMS.len()][rng.below(6) as usize];
         let mut steps = Vec::new();
         for number in 0..length {
-            let act = if number < 2 * CLIENTS as u64 && number % 2 == 0 {
-                connect(&mut rng, (number / 2) as usize, rooms)
-            } else {
-                act(&mut rng, setup.shards, rooms, panics, crashes)
+            let act = match number {
+                // Saved rooms are made before anybody comes to them.
+                0 if has_saved => Act::Connect { client: 0, user: 0, json: false, room: None },
+                1..=5 if has_saved && number as usize <= rooms => {
+                    Act::Create { client: 0, room: number as usize - 1, password: false }
+                }
+                6 if has_saved => Act::Settle,
+                0..16 if number % 2 == 0 => connect(&mut rng, (number / 2) as usize, rooms),
+                _ => mood.act(&mut rng, setup.shards, rooms),
             };
             steps.push(Step { number, act });
         }
@@ -175,7 +186,28 @@ fn connect(rng: &mut Rng, client: usize, rooms: usize) -> Act {
     Act::Connect { client, user, json: rng.below(4) == 0, room }
 }
 
-fn act(rng: &mut Rng, shards: usize, rooms: usize, panics: bool, crashes: bool) -> Act {
+/// What a run is like.
+struct Spirits {
+    panics: bool,
+    crashes: bool,
+    is_gentle: bool,
+    stalls: bool,
+}
+
+impl Spirits {
+    fn act(&self, rng: &mut Rng, shards: usize, rooms: usize) -> Act {
+        let act = act(rng, shards, rooms, self);
+        let is_loss = matches!(
+            act,
+            Act::Vanish { .. } | Act::Goodbye { .. } | Act::Logout { .. } | Act::Panics { .. } | Act::Crash
+        );
+        let is_expulsion = matches!(act, Act::Moderate { how: Moderation::Kick | Moderation::Ban, .. });
+        if self.is_gentle && (is_loss || is_expulsion) { Act::Wait { ms: 0 } } else { act }
+    }
+}
+
+fn act(rng: &mut Rng, shards: usize, rooms: usize, spirits: &Spirits) -> Act {
+    let Spirits { panics, crashes, stalls, .. } = *spirits;
     let client = rng.below(CLIENTS as u64) as usize;
     let room = rng.below(rooms as u64) as usize;
     let user = rng.below(USERS as u64) as usize;
@@ -212,21 +244,24 @@ fn act(rng: &mut Rng, shards: usize, rooms: usize, panics: bool, crashes: bool) 
             Act::Moderate { client: if is(3, rng) { client } else { 0 }, user, how }
         }
         770..=772 => Act::Nonsense { client },
-        773..=802 => Act::Freeze { client },
+        773..=802 => Act::Freeze { client, speaks: is(2, rng) },
         803..=882 => Act::Thaw { client },
         883..=899 => Act::Vanish { client },
         900..=905 => Act::Goodbye { client },
         906..=909 => Act::Logout { user },
-        910..=924 => Act::Stall { shard: rng.below(shards as u64) as usize, turns: rng.below(60) as u32 },
+        910..=924 => {
+            let turns = if stalls { 300 } else { 60 };
+            Act::Stall { shard: rng.below(shards as u64) as usize, turns: rng.below(turns) as u32 }
+        }
         925..=932 => {
             let mood = [Mood::Well, Mood::Well, Mood::Hangs, Mood::Fails][rng.below(4) as usize];
             Act::Documents { mood }
         }
         933..=938 => Act::State { mood: [Mood::Well, Mood::Hangs, Mood::Fails][rng.below(3) as usize] },
-        939..=948 if panics => Act::Panics { one_in: [0, 5, 20, 60][rng.below(4) as usize] },
-        949..=954 => Act::Settle,
-        955..=957 if crashes => Act::Crash,
-        958..=989 => Act::Wait { ms: rng.below(80) },
+        939..=958 if panics => Act::Panics { one_in: [0, 4, 8, 20][rng.below(4) as usize] },
+        949..=958 => Act::Settle,
+        959..=966 if crashes => Act::Crash,
+        967..=989 => Act::Wait { ms: rng.below(80) },
         990..=995 => Act::Wait { ms: rng.below(1500) },
         _ => Act::Wait { ms: 0 },
     }

@@ -79,14 +79,14 @@ fn do_step(world: &mut World, setup: &Setup, step: &Step) -> Result<(), String> 
             let format = if *json { Format::Json } else { Format::Protobuf };
             world.connect(*client, *user, format, *room);
         }
-        Act::Freeze { client } => {
+        Act::Freeze { client, speaks } => {
             if let Some(client) = world.client(*client) {
-                (client.is_frozen, client.has_lagged) = (true, true);
+                (client.is_frozen, client.has_lagged, client.is_mute) = (true, true, !speaks);
             }
         }
         Act::Thaw { client } => {
             if let Some(client) = world.client(*client) {
-                client.is_frozen = false;
+                (client.is_frozen, client.is_mute) = (false, false);
             }
         }
         Act::Vanish { client } => {
@@ -113,7 +113,7 @@ fn do_step(world: &mut World, setup: &Setup, step: &Step) -> Result<(), String> 
 }
 
 fn speaking(world: &mut World, place: usize) -> Option<&mut Client> {
-    world.client(place).filter(|client| !client.is_frozen)
+    world.client(place).filter(|client| !client.is_mute)
 }
 
 /// What a client says.

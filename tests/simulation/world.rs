@@ -94,6 +94,8 @@ pub struct World {
     pub clients: Vec<Client>,
     /// Which client is where.
     places: [Option<usize>; CLIENTS],
+    /// The first client of the server that runs: counters begin anew after a crash.
+    first_of_server: usize,
     pub checks: Checks,
     next_connection: u64,
     has_panics: bool,
@@ -145,7 +147,7 @@ fn settings(setup: &Setup) -> StageSettings {
         heartbeat_interval: ms(4000),
         join_timeout: ms(3000),
         commit_timeout: ms(4000),
-        hand_off_timeout: ms(200),
+        hand_off_timeout: ms(60),
         close_timeout: ms(500),
         grace_time: ms(1000),
         rates: if setup.has_rates { RateSettings::default() } else { RateSettings::unlimited() },
@@ -287,6 +289,7 @@ impl World {
             slate,
             clients: Vec::new(),
             places: [None; CLIENTS],
+            first_of_server: 0,
             checks: Checks::default(),
             next_connection: 1,
             has_panics: false,
@@ -405,6 +408,7 @@ impl World {
             client.vanish();
         }
         self.server = None;
+        self.first_of_server = self.clients.len();
         self.shelf.crash();
         self.checks.crashed();
         self.kept()?;
@@ -457,13 +461,13 @@ impl World {
                     self.turn_office(parcels)?;
                 }
                 60..=79 => {
-                    if let Some(client) = self.some_client() {
+                    if let Some(client) = self.some_client(|client| client.is_mute) {
                         let most = 1 + self.rng.below(300) as usize;
                         self.clients[client].write(most);
                     }
                 }
                 _ => {
-                    if let Some(client) = self.some_client() {
+                    if let Some(client) = self.some_client(|client| client.is_frozen) {
                         let most = 1 + self.rng.below(4000) as usize;
                         self.read(client, most)?;
                     }
@@ -494,13 +498,15 @@ impl World {
         self.turn_office(512)?;
         let mut is_moving = !self.server().is_idle();
         for client in 0..self.clients.len() {
-            if self.clients[client].is_over || self.clients[client].is_frozen {
+            if self.clients[client].is_over {
                 continue;
             }
-            while self.clients[client].write(4096) {
+            while !self.clients[client].is_mute && self.clients[client].write(4096) {
                 is_moving = true;
             }
-            is_moving |= self.read(client, 32 * 1024)?;
+            if !self.clients[client].is_frozen {
+                is_moving |= self.read(client, 32 * 1024)?;
+            }
         }
         Ok(is_moving)
     }
@@ -511,7 +517,7 @@ impl World {
         self.shelf.set_mood(Mood::Well);
         self.slate.set_mood(Mood::Well);
         self.server().stalled.fill(0);
-        self.clients.iter_mut().for_each(|client| client.is_frozen = false);
+        self.clients.iter_mut().for_each(|client| (client.is_frozen, client.is_mute) = (false, false));
         let mut calm = 0;
         for _ in 0..PATIENCE_QUANTA {
             let waits = |client: &Client| {
@@ -542,6 +548,21 @@ impl World {
 
     /// The counters add up to what clients miss.
     fn counts(&mut self) -> Result<(), String> {
+        let clients = &self.clients[self.first_of_server..];
+        let (missed, shared) = clients.iter().fold((0, 0), |(missed, shared), client| {
+            (missed + client.missed, shared + client.shared)
+        });
+        let is_whole = clients.iter().all(Client::is_open);
+        let server = self.server();
+        let (midi, cursors) = (server.sum(|all| all.shed_midi.get()), server.sum(|all| all.shed_cursors.get()));
+        let sent = server.sum(|all| all.deliveries.get());
+        if missed > midi {
+            return Err(format!("clients were told that they miss {missed} messages and {midi} were counted"));
+        }
+        let known = shared + midi + cursors;
+        if known > sent || (is_whole && known != sent) {
+            return Err(format!("of {sent} messages to rooms' members {shared} were heard and {midi} and {cursors} shed"));
+        }
         Ok(())
     }
 
@@ -600,11 +621,12 @@ impl World {
         Checks::places(&self.clients, &server.admitted, &views, moving)
     }
 
-    fn some_client(&mut self) -> Option<usize> {
+    /// A client that is there and does not `rest`.
+    fn some_client(&mut self, rests: impl Fn(&Client) -> bool) -> Option<usize> {
         let place = self.rng.below(CLIENTS as u64) as usize;
         let number = self.places[place]?;
         let client = &self.clients[number];
-        (!client.is_over && !client.is_frozen).then_some(number)
+        (!client.is_over && !rests(client)).then_some(number)
     }
 
     fn turn(&mut self, shard: usize, parcels: usize, load: f64, since_last: Duration) -> Result<(), String> {

@@ -81,9 +81,7 @@ impl Room {
         fx: &mut Vec<Effect>,
     ) {
         for seat in self.seats.iter_mut().filter(|seat| seat.profile.user_id == *user) {
-            if !is_planted(Defect::SeatTheExpelled) {
-                seat.lost = Some(code);
-            }
+            seat.lost = Some(code);
         }
         for participant in self.participants_of(user) {
             if !why.is_empty() {
