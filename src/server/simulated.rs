@@ -12,7 +12,7 @@ use std::{
 use crate::{
     actor::envelope::ActorId,
     protocol::ids::{ConnectionId, Participant, RoomKey, UserId},
-    server::{room_actor::RoomActor, stage::Stage},
+    server::{peer::Peer, room_actor::RoomActor, stage::Stage},
 };
 
 thread_local! {
@@ -54,22 +54,13 @@ pub(crate) fn note_seated(seated: Seated) {
     }
 }
 
-/// A stage as it is between two turns.
-#[derive(Debug, Default)]
-pub struct StageView {
-    /// Its connections.
-    pub connections: Vec<ConnectionView>,
-    /// Its open rooms.
-    pub rooms: Vec<RoomView>,
-    /// Bytes that no connection's input has been made messages of, at most over all connections.
-    pub longest_tail: usize,
-}
-
 /// A connection on its stage.
 #[derive(Debug)]
 pub struct ConnectionView {
     /// Which.
     pub id: ConnectionId,
+    /// Bytes of its input that no messages have been made of.
+    pub input_bytes: usize,
     /// Bytes that wait to be written to it.
     pub outbox_bytes: usize,
     /// Its close frame is queued, or written.
@@ -100,23 +91,25 @@ pub struct RoomView {
 }
 
 impl Stage {
-    /// What there is on it.
-    pub fn view(&self) -> StageView {
-        let mut view = StageView::default();
-        for (_, peer) in &self.peers {
-            view.longest_tail = view.longest_tail.max(peer.wire.decoder.kept());
-            view.connections.push(ConnectionView {
-                id: peer.id(),
-                outbox_bytes: peer.wire.outbox().bytes(),
-                is_closing: peer.closing.is_some(),
-                is_joining: peer.state.joining.is_some(),
-                seat: peer.seat.map(|seat| (seat.room, seat.participant)),
-            });
-        }
-        for id in self.rooms.ids() {
-            let Some(cell) = self.rooms.get(id).and_then(RoomActor::cell) else { continue };
+    /// The connections on it.
+    pub fn connections(&self) -> Vec<ConnectionView> {
+        let view = |peer: &Peer| ConnectionView {
+            id: peer.id(),
+            input_bytes: peer.wire.decoder.kept(),
+            outbox_bytes: peer.wire.outbox().bytes(),
+            is_closing: peer.closing.is_some(),
+            is_joining: peer.state.joining.is_some(),
+            seat: peer.seat.map(|seat| (seat.room, seat.participant)),
+        };
+        self.peers.iter().map(|(_, peer)| view(peer)).collect()
+    }
+
+    /// The open rooms on it.
+    pub fn rooms(&self) -> Vec<RoomView> {
+        let view = |id| {
+            let cell = self.rooms.get(id).and_then(RoomActor::cell)?;
             let info = cell.room.info();
-            view.rooms.push(RoomView {
+            Some(RoomView {
                 id,
                 key: cell.key.clone(),
                 members: cell.room.connections().collect(),
@@ -124,9 +117,9 @@ impl Stage {
                 has_owner: cell.room.kind().has_owner(),
                 owner: info.owner_id,
                 is_owner_here: info.owner_participant != 0,
-            });
-        }
-        view
+            })
+        };
+        self.rooms.ids().filter_map(view).collect()
     }
 
     /// The connections that a user's actor knows, where it is on this stage.

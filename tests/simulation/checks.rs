@@ -11,7 +11,7 @@ use pianorhythm_server::{
         midi::Events,
         wire::{ClientMessage, Member, MidiMessage, client_message::Message, room_chat_message::MessageType, user_left_room::Reason},
     },
-    server::simulated::{RoomView, Seated, StageView},
+    server::simulated::{ConnectionView, RoomView, Seated},
 };
 
 use crate::client::{Asked, Client, Life, Stream, Visit, life};
@@ -264,10 +264,10 @@ impl Checks {
     }
 
     /// After each step: a connection is in one place.
-    pub fn places(clients: &[Client], admitted: &BTreeSet<ConnectionId>, views: &[StageView], moving: u64) -> Checked {
+    pub fn places(clients: &[Client], admitted: &BTreeSet<ConnectionId>, views: &[Vec<ConnectionView>], moving: u64) -> Checked {
         let mut places = BTreeMap::new();
         for (shard, view) in views.iter().enumerate() {
-            for connection in &view.connections {
+            for connection in view {
                 if let Some(other) = places.insert(connection.id, shard) {
                     return Err(format!("{} is on shard {other} and on shard {shard}", connection.id));
                 }
@@ -284,9 +284,8 @@ impl Checks {
     }
 
     /// At rest: who is in which room is the same for all who are in it, what sounds is held, and what was told to close is closed.
-    pub fn rest(&self, clients: &[Client], views: &[StageView], users: impl Fn(usize) -> String) -> Checked {
-        let rooms: BTreeMap<Life, &RoomView> =
-            views.iter().flat_map(|view| view.rooms.iter().map(|room| (life(room.id), room))).collect();
+    pub fn rest(&self, clients: &[Client], rooms: &[RoomView], users: impl Fn(usize) -> String) -> Checked {
+        let rooms: BTreeMap<Life, &RoomView> = rooms.iter().map(|room| (life(room.id), room)).collect();
         let by_connection: BTreeMap<ConnectionId, &Client> =
             clients.iter().map(|client| (client.connection, client)).collect();
         for client in clients.iter().filter(|client| client.is_open()) {
@@ -342,8 +341,8 @@ impl Checks {
     }
 
     /// When crowns have had their time: each room with members has its owner among them, and all know who it is.
-    pub fn owners(clients: &[Client], views: &[StageView]) -> Checked {
-        for room in views.iter().flat_map(|view| &view.rooms) {
+    pub fn owners(clients: &[Client], rooms: &[RoomView]) -> Checked {
+        for room in rooms {
             // Who comes into somebody's empty room does not take it over, where it is a saved one.
             let is_right = match (room.has_owner, room.is_saved) {
                 (false, _) => room.owner.is_empty(),

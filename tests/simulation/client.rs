@@ -250,13 +250,22 @@ impl Client {
     /// Reads so many bytes at most, and takes the frames out.
     pub fn read(&mut self, most: usize) -> Vec<Heard> {
         let Some(socket) = &mut self.socket else { return Vec::new() };
-        let mut buffer = vec![0; most];
+        let mut buffer = [0; 4096];
+        let mut left = most;
         let mut is_end = false;
-        match socket.read(&mut buffer) {
-            Ok(0) => is_end = true,
-            Ok(read) => self.input.extend_from_slice(&buffer[..read]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => is_end = true,
+        while left > 0 {
+            let most = left.min(buffer.len());
+            match socket.read(&mut buffer[..most]) {
+                Ok(0) => is_end = true,
+                Ok(read) => {
+                    self.input.extend_from_slice(&buffer[..read]);
+                    left -= read;
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => is_end = true,
+            }
+            break;
         }
         let mut heard = Vec::new();
         while let Some(frame) = self.take_frame() {

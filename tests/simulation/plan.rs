@@ -150,7 +150,7 @@ impl Plan {
             is_note_quota_tight: rng.below(5) == 0,
             has_rates: rng.below(4) == 0,
         };
-        let length = 120 + rng.below(240);
+        let length = 120 + rng.below(240) as usize;
         let mood = Spirits {
             panics: rng.below(3) == 0,
             crashes: rng.below(3) == 0,
@@ -162,18 +162,25 @@ impl Plan {
         // Some runs play in one room, others wander.
         let rooms = [1, 2, 2, 2, 3, ROOMS.len()][rng.below(6) as usize];
         let mut steps = Vec::new();
-        for number in 0..length {
+        while steps.len() < length {
+            let number = steps.len();
             let act = match number {
                 // Saved rooms are made before anybody comes to them.
                 0 if has_saved => Act::Connect { client: 0, user: 0, json: false, room: None },
-                1..=5 if has_saved && number as usize <= rooms => {
-                    Act::Create { client: 0, room: number as usize - 1, password: false }
+                1..=5 if has_saved && number <= rooms => {
+                    Act::Create { client: 0, room: number - 1, password: false }
                 }
                 6 if has_saved => Act::Settle,
-                0..16 if number % 2 == 0 => connect(&mut rng, (number / 2) as usize, rooms),
+                0..16 if number % 2 == 0 => connect(&mut rng, number / 2, rooms),
+                16.. if rng.below(12) == 0 => {
+                    let acts = phrase(&mut rng, setup.shards, rooms);
+                    let acts = acts.into_iter().filter(|act| mood.allows(act)).enumerate();
+                    steps.extend(acts.map(|(n, act)| Step { number: (number + n) as u64, act }));
+                    continue;
+                }
                 _ => mood.act(&mut rng, setup.shards, rooms),
             };
-            steps.push(Step { number, act });
+            steps.push(Step { number: number as u64, act });
         }
         Self { seed, setup, steps }
     }
@@ -197,12 +204,58 @@ struct Spirits {
 impl Spirits {
     fn act(&self, rng: &mut Rng, shards: usize, rooms: usize) -> Act {
         let act = act(rng, shards, rooms, self);
-        let is_loss = matches!(
-            act,
-            Act::Vanish { .. } | Act::Goodbye { .. } | Act::Logout { .. } | Act::Panics { .. } | Act::Crash
-        );
-        let is_expulsion = matches!(act, Act::Moderate { how: Moderation::Kick | Moderation::Ban, .. });
-        if self.is_gentle && (is_loss || is_expulsion) { Act::Wait { ms: 0 } } else { act }
+        if self.allows(&act) { act } else { Act::Wait { ms: 0 } }
+    }
+
+    fn allows(&self, act: &Act) -> bool {
+        match act {
+            Act::Vanish { .. } | Act::Goodbye { .. } | Act::Logout { .. } => !self.is_gentle,
+            Act::Moderate { how: Moderation::Kick | Moderation::Ban, .. } => !self.is_gentle,
+            Act::Panics { .. } => self.panics && !self.is_gentle,
+            Act::Crash => self.crashes && !self.is_gentle,
+            _ => true,
+        }
+    }
+}
+
+/// Things that are of interest one right after the other, and come so seldom by themselves.
+fn phrase(rng: &mut Rng, shards: usize, rooms: usize) -> Vec<Act> {
+    let mut drawn = |n: usize| rng.below(n as u64) as usize;
+    let (client, other, room) = (drawn(CLIENTS), drawn(CLIENTS), drawn(rooms));
+    let join = |client, room| Act::Join { client, room, password: false };
+    let on = |key| Act::Play { client: other, events: vec![Event::On(0, key); 250], asks: false };
+    match drawn(5) {
+        // Behind, and on the way.
+        0 => {
+            let mut acts = vec![join(other, drawn(rooms)), join(client, drawn(rooms)), Act::Wait { ms: 30 }];
+            acts.push(Act::Freeze { client, speaks: true });
+            acts.extend((0..drawn(12)).map(|n| on(60 + n as u8 % 5)));
+            acts.extend((0..drawn(12)).map(|_| Act::Ask { client, what: Question::Members }));
+            acts.extend([join(client, room), Act::Wait { ms: drawn(60) as u64 }, Act::Thaw { client }]);
+            acts
+        }
+        // Asked, and gone elsewhere before the answer comes.
+        1 => vec![
+            Act::Ask { client, what: [Question::Rooms, Question::OtherRoom][drawn(2)] },
+            Act::Rename { client, name: drawn(200) as u8 },
+            join(client, room),
+        ],
+        // Told, and not there any more.
+        2 => vec![join(client, room), Act::Logout { user: drawn(USERS) }],
+        // Many to one shard, which stands still.
+        3 => {
+            let mut acts: Vec<_> = (0..2 + drawn(CLIENTS - 1)).map(|client| join(client, room)).collect();
+            acts.push(Act::Stall { shard: drawn(shards), turns: 100 + drawn(300) as u32 });
+            acts.extend((0..drawn(4)).map(|n| Act::Connect { client: n, user: drawn(USERS), json: false, room: Some(room) }));
+            acts.push(Act::Wait { ms: 50 + drawn(100) as u64 });
+            acts
+        }
+        // Said, and over.
+        _ => {
+            let mood = [Mood::Well, Mood::Hangs, Mood::Fails][drawn(3)];
+            let chat = |client| Act::Chat { client };
+            vec![Act::Documents { mood }, chat(client), chat(other), chat(0), Act::Wait { ms: drawn(30) as u64 }, Act::Crash]
+        }
     }
 }
 

@@ -232,7 +232,7 @@ fn finish(world: &mut World) -> Result<(), String> {
     world.tell(|| "the end".to_owned());
     world.settle()?;
     // As long as a crown may be kept by who is away, and before that by who is not known to be.
-    world.wait(Duration::from_millis(4000))?;
+    world.wait(Duration::from_millis(700))?;
     world.settle()?;
     world.owners()?;
     for place in 0..CLIENTS {
@@ -260,6 +260,5 @@ fn finish(world: &mut World) -> Result<(), String> {
         }
     }
     world.settle()?;
-    world.wait(Duration::from_millis(4000))?;
     world.emptiness()
 }

@@ -238,7 +238,7 @@ impl Slate {
     ) -> StoreFuture<'a, T> {
         let (mood, delay) = {
             let mut mood = self.mood.lock().unwrap();
-            (mood.0, Duration::from_micros(mood.1.below(LATE_MS * 100)))
+            (mood.0, Duration::from_micros(mood.1.below(LATE_MS * 1000)))
         };
         Box::pin(async move {
             late(&self.clock, mood, delay).await?;

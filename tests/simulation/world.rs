@@ -53,7 +53,7 @@ use pianorhythm_server::{
         message::UserMessage,
         run::RunError,
         settings::StageSettings,
-        simulated::{self, StageView},
+        simulated::{self, RoomView},
         stage::{Stage, StageParts},
         tree,
         user::User,
@@ -70,11 +70,11 @@ use crate::{
 /// When the server's time begins.
 const EPOCH: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 /// What a longest turn of waiting lets pass.
-const QUANTUM: Duration = Duration::from_millis(5);
+const QUANTUM: Duration = Duration::from_millis(10);
 /// How long nothing must move for the world to be at rest.
-const REST_QUANTA: u32 = 70;
+const REST_QUANTA: u32 = 35;
 /// By when it must be.
-const PATIENCE_QUANTA: u32 = 3000;
+const PATIENCE_QUANTA: u32 = 1500;
 
 thread_local! {
     /// What panicked on this thread, though it was not told to.
@@ -156,7 +156,7 @@ fn settings(setup: &Setup) -> StageSettings {
             lobby_capacity: setup.capacity,
             quotas,
             seat_hold: ms(2000),
-            owner_grace: ms(1200),
+            owner_grace: ms(500),
             empty_grace: ms(1500),
             ping_after: ms(600),
             release_after: ms(1500),
@@ -541,8 +541,8 @@ impl World {
 
     /// There are connections whose clients are gone.
     fn has_ghosts(&mut self) -> bool {
-        let views = self.views();
-        let mut there = views.iter().flat_map(|view| &view.connections);
+        let views: Vec<_> = self.server().stages.iter().map(Stage::connections).collect();
+        let mut there = views.iter().flatten();
         there.any(|there| self.clients.iter().any(|client| client.connection == there.id && client.is_over))
     }
 
@@ -566,8 +566,9 @@ impl World {
         Ok(())
     }
 
-    pub fn views(&mut self) -> Vec<StageView> {
-        self.server().stages.iter().map(Stage::view).collect()
+    /// The rooms of all stages.
+    fn views(&mut self) -> Vec<RoomView> {
+        self.server().stages.iter().flat_map(Stage::rooms).collect()
     }
 
     pub fn silence(&self) -> Result<(), String> {
@@ -582,11 +583,11 @@ impl World {
     /// Nobody is left: nothing is left behind.
     pub fn emptiness(&mut self) -> Result<(), String> {
         let views = self.views();
-        let connections: Vec<_> = views.iter().flat_map(|view| &view.connections).collect();
+        let connections: Vec<_> = self.server().stages.iter().flat_map(Stage::connections).collect();
         if !connections.is_empty() {
             return Err(format!("nobody is there, and there are {connections:?}"));
         }
-        if let Some(room) = views.iter().flat_map(|view| &view.rooms).find(|room| !room.members.is_empty()) {
+        if let Some(room) = views.iter().find(|room| !room.members.is_empty()) {
             return Err(format!("nobody is there, and in {} are {:?}", room.key, room.members));
         }
         let taken = self.server().desk.taken();
@@ -604,19 +605,19 @@ impl World {
         if let Ok(error) = self.server().gave_up.try_recv() {
             return Err(format!("{error}"));
         }
-        let views = self.views();
+        let views: Vec<_> = self.server().stages.iter().map(Stage::connections).collect();
         let (bound, tail) = (self.setup.close_bytes + 64 * 1024, 256 * 1024);
         for view in &views {
-            let over = view.connections.iter().find(|connection| connection.outbox_bytes > bound);
+            let over = view.iter().find(|connection| connection.outbox_bytes > bound);
             if let Some(over) = over {
                 return Err(format!("more waits for {over:?} than the bound allows"));
             }
-            if view.longest_tail > tail {
-                return Err(format!("{} bytes of input are kept", view.longest_tail));
+            if let Some(over) = view.iter().find(|connection| connection.input_bytes > tail) {
+                return Err(format!("more is kept of the input of {over:?} than is read at once"));
             }
         }
         let server = self.server.as_mut().expect("a server");
-        server.admitted.extend(views.iter().flat_map(|view| &view.connections).map(|connection| connection.id));
+        server.admitted.extend(views.iter().flatten().map(|connection| connection.id));
         let moving = server.sum(|figures| figures.moves_out.get()) - server.sum(|figures| figures.moves_in.get());
         Checks::places(&self.clients, &server.admitted, &views, moving)
     }
