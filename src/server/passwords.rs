@@ -32,10 +32,8 @@ impl Default for Passwords {
 impl Passwords {
     /// Hashes a password, with a fresh salt, to a PHC string.
     pub async fn hash(&self, password: String) -> Result<String, Rejection> {
-        self.run(move || {
-            hasher().hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(|_| failed())
-        })
-        .await
+        self.run(move || hasher().hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(|_| failed()))
+            .await
     }
 
     /// Whether a password fits a hash.

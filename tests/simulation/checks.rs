@@ -9,7 +9,10 @@ use pianorhythm_server::{
     protocol::{
         ids::ConnectionId,
         midi::Events,
-        wire::{ClientMessage, Member, MidiMessage, client_message::Message, room_chat_message::MessageType, user_left_room::Reason},
+        wire::{
+            ClientMessage, Member, MidiMessage, client_message::Message, room_chat_message::MessageType,
+            user_left_room::Reason,
+        },
     },
     server::simulated::{ConnectionView, RoomView, Seated},
 };
@@ -264,7 +267,12 @@ impl Checks {
     }
 
     /// After each step: a connection is in one place.
-    pub fn places(clients: &[Client], admitted: &BTreeSet<ConnectionId>, views: &[Vec<ConnectionView>], moving: u64) -> Checked {
+    pub fn places(
+        clients: &[Client],
+        admitted: &BTreeSet<ConnectionId>,
+        views: &[Vec<ConnectionView>],
+        moving: u64,
+    ) -> Checked {
         let mut places = BTreeMap::new();
         for (shard, view) in views.iter().enumerate() {
             for connection in view {

@@ -18,12 +18,13 @@ mod world;
 
 use std::sync::Once;
 
-use pianorhythm_server::domain::{
-    defect::Defect,
-    fault,
-};
+use pianorhythm_server::domain::{defect::Defect, fault};
 
-use crate::{plan::Plan, run::{Outcome, run}, runner::Options};
+use crate::{
+    plan::Plan,
+    run::{Outcome, run},
+    runner::Options,
+};
 
 /// Seeds of the ordinary tests.
 const SEEDS: u64 = 24;

@@ -1,6 +1,6 @@
 //! What happens in a run, as data: it follows from a seed, is printed and read again, and shrinks by what is left out.
 
-use pianorhythm_server::actor::rng::Rng;
+use pianorhythm_server::actor::{placement::shard_of, rng::Rng};
 use serde::{Deserialize, Serialize};
 
 /// Places for clients that are there at once.
@@ -52,37 +52,99 @@ pub struct Step {
 /// What happens. What is about a client that is not there does nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Act {
-    Connect { client: usize, user: usize, json: bool, room: Option<usize> },
-    Join { client: usize, room: usize, password: bool },
-    Create { client: usize, room: usize, password: bool },
-    Lobby { client: usize },
-    Leave { client: usize },
+    Connect {
+        client: usize,
+        user: usize,
+        json: bool,
+        room: Option<usize>,
+    },
+    Join {
+        client: usize,
+        room: usize,
+        password: bool,
+    },
+    Create {
+        client: usize,
+        room: usize,
+        password: bool,
+    },
+    Lobby {
+        client: usize,
+    },
+    Leave {
+        client: usize,
+    },
     /// Keys and pedals, each with its channel.
-    Play { client: usize, events: Vec<Event>, asks: bool },
-    Chat { client: usize },
-    Avatar { client: usize },
-    Ask { client: usize, what: Question },
-    Rename { client: usize, name: u8 },
-    Update { client: usize, what: Change },
-    Moderate { client: usize, user: usize, how: Moderation },
+    Play {
+        client: usize,
+        events: Vec<Event>,
+        asks: bool,
+    },
+    Chat {
+        client: usize,
+    },
+    Avatar {
+        client: usize,
+    },
+    Ask {
+        client: usize,
+        what: Question,
+    },
+    Rename {
+        client: usize,
+        name: u8,
+    },
+    Update {
+        client: usize,
+        what: Change,
+    },
+    Moderate {
+        client: usize,
+        user: usize,
+        how: Moderation,
+    },
     /// Notes that are none.
-    Nonsense { client: usize },
+    Nonsense {
+        client: usize,
+    },
     /// Reads nothing any more; says nothing either, or goes on.
-    Freeze { client: usize, speaks: bool },
-    Thaw { client: usize },
+    Freeze {
+        client: usize,
+        speaks: bool,
+    },
+    Thaw {
+        client: usize,
+    },
     /// Is gone without a word.
-    Vanish { client: usize },
+    Vanish {
+        client: usize,
+    },
     /// Says good-bye.
-    Goodbye { client: usize },
+    Goodbye {
+        client: usize,
+    },
     /// All connections of a user are closed.
-    Logout { user: usize },
+    Logout {
+        user: usize,
+    },
     /// A shard is not turned for so many turns.
-    Stall { shard: usize, turns: u32 },
-    Documents { mood: Mood },
-    State { mood: Mood },
+    Stall {
+        shard: usize,
+        turns: u32,
+    },
+    Documents {
+        mood: Mood,
+    },
+    State {
+        mood: Mood,
+    },
     /// One in so many points of rooms' handlers panics; 0: none.
-    Panics { one_in: u32 },
-    Wait { ms: u64 },
+    Panics {
+        one_in: u32,
+    },
+    Wait {
+        ms: u64,
+    },
     /// Comes to rest, and looks.
     Settle,
     /// The process ends and comes back with what its store has kept.
@@ -155,7 +217,7 @@ impl Plan {
             panics: rng.below(3) == 0,
             crashes: rng.below(3) == 0,
             // Nobody is lost: all that clients miss is what was counted as shed.
-            is_gentle: rng.below(4) == 0,
+            is_gentle: rng.below(3) == 0,
             stalls: rng.below(3) == 0,
         };
         let has_saved = rng.below(2) == 0;
@@ -167,12 +229,10 @@ impl Plan {
             let act = match number {
                 // Saved rooms are made before anybody comes to them.
                 0 if has_saved => Act::Connect { client: 0, user: 0, json: false, room: None },
-                1..=5 if has_saved && number <= rooms => {
-                    Act::Create { client: 0, room: number - 1, password: false }
-                }
+                1..=5 if has_saved && number <= rooms => Act::Create { client: 0, room: number - 1, password: false },
                 6 if has_saved => Act::Settle,
                 0..16 if number % 2 == 0 => connect(&mut rng, number / 2, rooms),
-                16.. if rng.below(12) == 0 => {
+                16.. if rng.below(10) == 0 => {
                     let acts = phrase(&mut rng, setup.shards, rooms);
                     let acts = acts.into_iter().filter(|act| mood.allows(act)).enumerate();
                     steps.extend(acts.map(|(n, act)| Step { number: (number + n) as u64, act }));
@@ -224,13 +284,13 @@ fn phrase(rng: &mut Rng, shards: usize, rooms: usize) -> Vec<Act> {
     let (client, other, room) = (drawn(CLIENTS), drawn(CLIENTS), drawn(rooms));
     let join = |client, room| Act::Join { client, room, password: false };
     let on = |key| Act::Play { client: other, events: vec![Event::On(0, key); 250], asks: false };
-    match drawn(5) {
+    match drawn(7) {
         // Behind, and on the way.
         0 => {
             let mut acts = vec![join(other, drawn(rooms)), join(client, drawn(rooms)), Act::Wait { ms: 30 }];
             acts.push(Act::Freeze { client, speaks: true });
-            acts.extend((0..drawn(12)).map(|n| on(60 + n as u8 % 5)));
-            acts.extend((0..drawn(12)).map(|_| Act::Ask { client, what: Question::Members }));
+            acts.extend((0..drawn(20)).map(|n| on(60 + n as u8 % 5)));
+            acts.extend((0..drawn(6)).map(|_| Act::Ask { client, what: Question::Members }));
             acts.extend([join(client, room), Act::Wait { ms: drawn(60) as u64 }, Act::Thaw { client }]);
             acts
         }
@@ -244,17 +304,38 @@ fn phrase(rng: &mut Rng, shards: usize, rooms: usize) -> Vec<Act> {
         2 => vec![join(client, room), Act::Logout { user: drawn(USERS) }],
         // Many to one shard, which stands still.
         3 => {
-            let mut acts: Vec<_> = (0..2 + drawn(CLIENTS - 1)).map(|client| join(client, room)).collect();
-            acts.push(Act::Stall { shard: drawn(shards), turns: 100 + drawn(300) as u32 });
-            acts.extend((0..drawn(4)).map(|n| Act::Connect { client: n, user: drawn(USERS), json: false, room: Some(room) }));
-            acts.push(Act::Wait { ms: 50 + drawn(100) as u64 });
+            let home = shard_of(ROOMS[room], shards);
+            // From where they go, to where the others are not.
+            let elsewhere = (0..ROOMS.len()).find(|room| shard_of(ROOMS[*room], shards) != home).unwrap_or(room);
+            let mut acts: Vec<_> = (0..CLIENTS).map(|client| join(client, elsewhere)).collect();
+            acts.push(Act::Wait { ms: 60 });
+            acts.extend((0..CLIENTS).map(|client| join(client, room)));
+            acts.push(Act::Wait { ms: 0 });
+            acts.push(Act::Stall { shard: home, turns: 30 + drawn(100) as u32 });
+            acts.push(Act::Wait { ms: 100 + drawn(200) as u64 });
+            acts
+        }
+        // Held, and let go of where the room fails.
+        4 | 5 => {
+            let key = 60 + drawn(5) as u8;
+            let play = |event| Act::Play { client, events: vec![event], asks: false };
+            let mut acts = vec![join(client, room), join(other, room), Act::Wait { ms: 100 }, play(Event::On(0, key))];
+            acts.extend([Act::Wait { ms: 20 }, Act::Panics { one_in: 3 }, play(Event::Off(0, key))]);
+            acts.extend([Act::Wait { ms: 20 }, Act::Panics { one_in: 0 }, Act::Settle]);
             acts
         }
         // Said, and over.
         _ => {
             let mood = [Mood::Well, Mood::Hangs, Mood::Fails][drawn(3)];
             let chat = |client| Act::Chat { client };
-            vec![Act::Documents { mood }, chat(client), chat(other), chat(0), Act::Wait { ms: drawn(30) as u64 }, Act::Crash]
+            vec![
+                Act::Documents { mood },
+                chat(client),
+                chat(other),
+                chat(0),
+                Act::Wait { ms: drawn(30) as u64 },
+                Act::Crash,
+            ]
         }
     }
 }

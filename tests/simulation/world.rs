@@ -35,10 +35,7 @@ use pianorhythm_server::{
         rate::RateSettings,
         room::RoomLimits,
     },
-    http::{
-        place::Places,
-        stage::Admission,
-    },
+    http::{place::Places, stage::Admission},
     net::{outbox::Bounds, socket::SocketSettings},
     protocol::{
         close::CloseCode,
@@ -549,9 +546,8 @@ impl World {
     /// The counters add up to what clients miss.
     fn counts(&mut self) -> Result<(), String> {
         let clients = &self.clients[self.first_of_server..];
-        let (missed, shared) = clients.iter().fold((0, 0), |(missed, shared), client| {
-            (missed + client.missed, shared + client.shared)
-        });
+        let (missed, shared) =
+            clients.iter().fold((0, 0), |(missed, shared), client| (missed + client.missed, shared + client.shared));
         let is_whole = clients.iter().all(Client::is_open);
         let server = self.server();
         let (midi, cursors) = (server.sum(|all| all.shed_midi.get()), server.sum(|all| all.shed_cursors.get()));
@@ -561,7 +557,9 @@ impl World {
         }
         let known = shared + midi + cursors;
         if known > sent || (is_whole && known != sent) {
-            return Err(format!("of {sent} messages to rooms' members {shared} were heard and {midi} and {cursors} shed"));
+            return Err(format!(
+                "of {sent} messages to rooms' members {shared} were heard and {midi} and {cursors} shed"
+            ));
         }
         Ok(())
     }
