@@ -65,7 +65,7 @@ impl Passwords {
 fn hasher() -> Argon2<'static> {
     #[cfg(feature = "simulation")]
     if crate::server::simulated::processor_time().is_some() {
-        return argon2::Params::new(8, 1, 1, None).map(|least| Argon2::from(least)).unwrap_or_default();
+        return argon2::Params::new(8, 1, 1, None).map(Argon2::from).unwrap_or_default();
     }
     Argon2::default()
 }

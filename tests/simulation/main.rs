@@ -4,14 +4,21 @@
 //! `./tools/simulate` runs on, and says how. A seed that fails says what did not hold and its steps, fewest first.
 //!
 //! - `plan` what happens, as data · `run` does it · `shrink` leaves out what does not matter
-//! - `world` the stages and who is turned when · `client` what a client says and hears · `stores` what keeps, hangs and fails
+//! - `world` who is turned when, and what is looked at · `server` the stages and the back office · `client` what a client says
+//!   and hears · `stores` what keeps, hangs and fails
 //! - `checks` what must hold
 
 mod checks;
 mod client;
 mod plan;
 mod run;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "who waits for it is told how fast it goes, and each day tries other seeds"
+)]
 mod runner;
+mod server;
+#[allow(clippy::disallowed_methods, reason = "to make a plan smaller may take so long")]
 mod shrink;
 mod stores;
 mod world;

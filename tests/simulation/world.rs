@@ -1,58 +1,34 @@
-//! The world of a run: real stages and a real back office, turned by hand on one thread, over a clock that is moved by hand and
-//! sockets within the process. Who is turned when, what is read and written, follows from the step at hand.
+//! The world of a run: a server, its stores and its clients, on one thread, over a clock that is moved by hand and sockets within
+//! the process. Who is turned when, what is read and written, follows from the step at hand.
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
-    future::Future,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     net::{Ipv4Addr, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use pianorhythm_server::{
-    actor::{
-        mesh::{Capacity, Inbox, Mesh},
-        moment::ActorClock,
-        parcel::{Parcel, Post, Registry},
-        placement::shard_of,
-        remote::Remote,
-        rng::Rng,
-        system::System,
-        worker::Worker,
-    },
+    actor::{moment::ActorClock, placement::shard_of, rng::Rng},
     domain::{
-        bucket::Rate,
+        chat::MAX_LINES,
         fault,
         identity::{Profile, Role, Session, Status},
         name,
-        quota::{QuotaSettings, RoomRates},
-        rate::RateSettings,
-        room::RoomLimits,
     },
-    http::{place::Places, stage::Admission},
-    net::{outbox::Bounds, socket::SocketSettings},
+    http::stage::Admission,
     protocol::{
         close::CloseCode,
         codec::Format,
-        ids::{ConnectionId, UserId},
-        time::Timestamp,
+        ids::{ConnectionId, RoomKey, UserId},
     },
     server::{
-        chance::Chance,
-        clock::Clock,
-        figures::Figures,
         message::UserMessage,
-        run::RunError,
-        settings::StageSettings,
         simulated::{self, RoomView},
-        stage::{Stage, StageParts},
-        tree,
+        stage::Stage,
         user::User,
     },
 };
@@ -61,11 +37,10 @@ use crate::{
     checks::Checks,
     client::{Client, Heard},
     plan::{CLIENTS, Mood, ROOMS, Setup},
+    server::{Ask, Server},
     stores::{Shelf, Slate},
 };
 
-/// When the server's time begins.
-const EPOCH: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 /// What a longest turn of waiting lets pass.
 const QUANTUM: Duration = Duration::from_millis(10);
 /// How long nothing must move for the world to be at rest.
@@ -77,8 +52,6 @@ thread_local! {
     /// What panicked on this thread, though it was not told to.
     pub static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
-
-type Ask = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What a run is about.
 pub struct World {
@@ -96,7 +69,6 @@ pub struct World {
     pub checks: Checks,
     next_connection: u64,
     has_panics: bool,
-    /// Figures of servers that have crashed are gone; what clients missed before counts no more.
     pub rng: Rng,
     trace: DefaultHasher,
     is_told: bool,
@@ -104,166 +76,9 @@ pub struct World {
     pub heard: u64,
 }
 
-/// What a crash ends.
-struct Server {
-    stages: Vec<Stage>,
-    inboxes: Vec<Inbox<Parcel>>,
-    office: System,
-    office_inbox: Inbox<Parcel>,
-    remote: Remote,
-    figures: Vec<Arc<Figures>>,
-    desk: Places,
-    gave_up: flume::Receiver<RunError>,
-    /// Turns for which a shard is not turned.
-    stalled: Vec<u32>,
-    used: Vec<Duration>,
-    /// Who waits for a place at a shard.
-    waiting: Vec<(usize, usize, Box<Admission>)>,
-    asks: Vec<Ask>,
-    admitted: BTreeSet<ConnectionId>,
-}
-
 /// The id of a user.
 pub fn user_id(user: usize) -> String {
     format!("user{user}")
-}
-
-fn settings(setup: &Setup) -> StageSettings {
-    let tight = Rate { capacity: 12, refill: 4, period_ms: 500 };
-    let quotas = if setup.is_note_quota_tight { quotas_of(tight) } else { QuotaSettings::default() };
-    let ms = Duration::from_millis;
-    StageSettings {
-        outbox: Bounds {
-            shed_bytes: setup.shed_bytes,
-            shed_age: ms(100),
-            close_bytes: setup.close_bytes,
-            close_age: ms(1200),
-        },
-        socket: SocketSettings { send_buffer: setup.send_buffer, ..SocketSettings::default() },
-        roomless_idle_timeout: ms(20_000),
-        heartbeat_interval: ms(4000),
-        join_timeout: ms(3000),
-        commit_timeout: ms(4000),
-        hand_off_timeout: ms(60),
-        close_timeout: ms(500),
-        grace_time: ms(1000),
-        rates: if setup.has_rates { RateSettings::default() } else { RateSettings::unlimited() },
-        rooms: Arc::new(RoomLimits {
-            default_capacity: setup.capacity,
-            lobby_capacity: setup.capacity,
-            quotas,
-            seat_hold: ms(2000),
-            owner_grace: ms(500),
-            empty_grace: ms(1500),
-            ping_after: ms(600),
-            release_after: ms(1500),
-            ..RoomLimits::default()
-        }),
-        ..StageSettings::default()
-    }
-}
-
-/// Notes by one rate wherever they are played.
-fn quotas_of(rate: Rate) -> QuotaSettings {
-    let rates = RoomRates { lobby: rate, room: rate, dense: rate };
-    QuotaSettings { guests: rates.clone(), members: rates }
-}
-
-impl Server {
-    fn start(setup: &Setup, clock: &ActorClock, shelf: Arc<Shelf>, slate: Arc<Slate>, rng: &mut Rng) -> Self {
-        let count = setup.shards;
-        let mut registry = Registry::new();
-        let number = tree::place(&mut registry, count);
-        let capacity = Capacity { control: setup.control, data: setup.data, handoffs: setup.handoffs };
-        let (mesh, mut inboxes) = Mesh::new(count + 1, capacity);
-        let post = Post { mesh, registry: Arc::new(registry) };
-        let (give_up, gave_up) = flume::unbounded();
-        let office_inbox = inboxes.pop().unwrap();
-        let mut office = System::new(number, post.clone(), clock.clone(), rng.next_u64());
-        tree::start_office(&mut office, shelf, slate, give_up.clone());
-        let figures: Vec<Arc<Figures>> = (0..count).map(|_| Arc::default()).collect();
-        let settings = Arc::new(settings(setup));
-        let stages = (0..count).map(|number| {
-            Stage::new(StageParts {
-                number,
-                shards: count,
-                post: post.clone(),
-                clock: Clock::beginning(EPOCH, clock.clone()),
-                settings: settings.clone(),
-                figures: figures[number].clone(),
-                chance: Chance::from_seed(rng.next_u64()),
-                give_up: give_up.clone(),
-            })
-        });
-        Self {
-            stages: stages.collect(),
-            inboxes,
-            office,
-            office_inbox,
-            remote: Remote::new(post, clock.clone()),
-            figures,
-            desk: Places::new(1000, 1000),
-            gave_up,
-            stalled: vec![0; count],
-            used: vec![Duration::ZERO; count],
-            waiting: Vec::new(),
-            asks: Vec::new(),
-            admitted: BTreeSet::new(),
-        }
-    }
-
-    /// One turn of a shard, with so many parcels taken in before. `load` is the share of the processor that it uses.
-    fn turn(&mut self, shard: usize, parcels: usize, load: f64, since_last: Duration) {
-        if self.stalled[shard] > 0 {
-            self.stalled[shard] -= 1;
-            return;
-        }
-        self.used[shard] += since_last.mul_f64(load);
-        simulated::set_processor_time(Some(self.used[shard]));
-        let stage = &mut self.stages[shard];
-        for _ in 0..parcels {
-            let Some(parcel) = self.inboxes[shard].try_next() else { break };
-            contain(stage, |stage| stage.handle(parcel));
-        }
-        contain(stage, |stage| _ = stage.turn());
-    }
-
-    fn turn_office(&mut self, parcels: usize) {
-        for _ in 0..parcels {
-            let Some(parcel) = self.office_inbox.try_next() else { break };
-            contain(&mut self.office, |office| office.handle(parcel));
-        }
-        contain(&mut self.office, |office| _ = office.turn());
-    }
-
-    /// Lets those in who wait for a place, and goes on with what was asked from outside.
-    fn outside(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        for (client, shard, admission) in waiting {
-            match self.remote.post().mesh.shard(shard).try_reserve() {
-                Some(slot) => assert!(slot.send(Parcel::Handed(admission)).is_ok(), "no shard ends"),
-                None => self.waiting.push((client, shard, admission)),
-            }
-        }
-        self.asks.retain_mut(|ask| ask.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    }
-
-    fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
-            && self.asks.is_empty()
-            && self.office_inbox.is_empty()
-            && self.inboxes.iter().all(Inbox::is_empty)
-    }
-
-    fn sum(&self, figure: impl Fn(&Figures) -> u64) -> u64 {
-        self.figures.iter().map(|figures| figure(figures)).sum()
-    }
-}
-
-fn contain<W: Worker>(worker: &mut W, call: impl FnOnce(&mut W)) {
-    if catch_unwind(AssertUnwindSafe(|| call(worker))).is_err() {
-        worker.panicked("in a simulation");
-    }
 }
 
 impl World {
@@ -420,7 +235,6 @@ impl World {
 
     /// What was acknowledged is kept.
     fn kept(&self) -> Result<(), String> {
-        use pianorhythm_server::{domain::chat::MAX_LINES, protocol::ids::RoomKey};
         let saved = |room: &str| {
             let kept = self.shelf.kept(&RoomKey::from_normalised(room));
             kept.ok_or_else(|| format!("{room} was acknowledged as saved, and is gone"))
@@ -555,6 +369,14 @@ impl World {
         if missed > midi {
             return Err(format!("clients were told that they miss {missed} messages and {midi} were counted"));
         }
+        let lost = [
+            ("answers", server.sum(|all| all.answers_lost.get())),
+            ("messages to full inboxes", server.sum(|all| all.inbox_full.get())),
+            ("messages to the back office", server.sum(|all| all.back_office_full.get())),
+        ];
+        if let Some((what, count)) = lost.iter().find(|(_, count)| is_whole && *count > 0) {
+            return Err(format!("everybody is there, and {count} {what} are lost"));
+        }
         let known = shared + midi + cursors;
         if known > sent || (is_whole && known != sent) {
             return Err(format!(
@@ -615,6 +437,11 @@ impl World {
             }
         }
         let server = self.server.as_mut().expect("a server");
+        let lanes = self.setup.control + self.setup.data + self.setup.handoffs;
+        let hosts = 0..=self.setup.shards;
+        if let Some(host) = hosts.into_iter().find(|host| server.remote.post().mesh.shard(*host).depth() > lanes) {
+            return Err(format!("more than {lanes} wait in the inbox of host {host}"));
+        }
         server.admitted.extend(views.iter().flatten().map(|connection| connection.id));
         let moving = server.sum(|figures| figures.moves_out.get()) - server.sum(|figures| figures.moves_in.get());
         Checks::places(&self.clients, &server.admitted, &views, moving)
