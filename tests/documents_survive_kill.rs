@@ -1,7 +1,7 @@
 //! What the embedded documents have acknowledged is there after a SIGKILL at any moment, and the file opens by itself.
 //!
-//! The test starts itself as a child that writes and prints what was acknowledged, kills it, and looks. Thirty times,
-//! on the same folder.
+//! The test starts itself as a child that writes and prints what was acknowledged, kills it, and looks. Thirty times, or
+//! as often as `KILL_ROUNDS` says, on the same folder.
 
 use std::{
     collections::HashMap,
@@ -22,6 +22,7 @@ use pianorhythm_server::{
     store::{DOCUMENTS_FILE, DataDir, Documents, EmbeddedDocuments},
 };
 
+/// How often, where nothing else is asked for.
 const ROUNDS: usize = 30;
 const WRITERS: usize = 8;
 /// The folder of the child; a process without it is no child.
@@ -30,10 +31,11 @@ const ROUND: &str = "DOCUMENTS_SURVIVE_KILL_ROUND";
 
 #[test]
 fn what_was_acknowledged_is_there_after_each_kill() {
+    let rounds = env::var("KILL_ROUNDS").map_or(ROUNDS, |rounds| number(&rounds) as usize);
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = HashMap::new();
     let mut seen = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut child = start_child(folder.path(), round);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Now in the middle of opening, now after a few commits, now after many.
@@ -50,7 +52,7 @@ fn what_was_acknowledged_is_there_after_each_kill() {
         seen += acks;
         check(folder.path(), &acknowledged, round);
     }
-    assert!(seen > ROUNDS * 5, "only {seen} changes were acknowledged in all");
+    assert!(seen > rounds * 5, "only {seen} changes were acknowledged in all");
 }
 
 /// Not a test of its own: what the child does.

@@ -10,6 +10,7 @@ use std::{
 static ONE_IN: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
+    static NEXT: Cell<u32> = const { Cell::new(0) };
     static STATE: Cell<u64> = const { Cell::new(0x9E37_79B9_7F4A_7C15) };
     /// What this thread was told for itself.
     static HERE: Cell<Option<u32>> = const { Cell::new(None) };
@@ -29,11 +30,19 @@ pub fn inject_here(one_in: u32, seed: u64) {
     STATE.set(seed);
 }
 
+/// The point that this thread passes as the `nth` from now on panics, by whatever others do; 0 for none.
+pub fn at(nth: u32) {
+    NEXT.set(nth);
+}
+
 /// A point where something may fail.
 ///
 /// # Panics
-/// One time in as many as were [asked for](inject).
+/// One time in as many as were [asked for](inject), and [where](at) it was asked for.
 pub fn point() {
+    let next = NEXT.get();
+    NEXT.set(next.saturating_sub(1));
+    assert!(next != 1, "{CAUSE}");
     let one_in = HERE.get().unwrap_or_else(|| ONE_IN.load(Ordering::Relaxed));
     if one_in == 0 {
         return;

@@ -1,7 +1,7 @@
 //! What comes in on a socket: bytes, frames, messages.
 
 use crate::{
-    domain::rate::MessageClass,
+    domain::{rate::MessageClass, room::Room},
     net::{
         connection::ReadOutcome,
         decoder::{Kind, Payload, Step},
@@ -200,7 +200,7 @@ impl Stage {
             self.figures.rate_limited.add(1);
             if let Message::MidiMessage(midi) = message {
                 // Notes that end are never refused.
-                self.release_only(key, midi);
+                self.release(key, midi, Room::release_only);
             }
             return self.refuse(key, request_id, rejection);
         }

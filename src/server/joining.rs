@@ -22,7 +22,7 @@ use crate::{
     server::{
         connection_actor::Connection,
         directory_keeper::{DirectoryKeeper, DirectoryMessage, DirectoryReply},
-        message::{ConnectionMessage, SeatAnswer, SeatAsk, Wish},
+        message::{Asker, ConnectionMessage, SeatAnswer, SeatAsk, Wish},
         peer::{Goal, Joining, Moving, Peer},
         room_actor::Seat,
         stage::Stage,
@@ -143,13 +143,11 @@ impl Stage {
     fn ask_for_seat(&mut self, key: usize, room: RoomKey, wish: Wish) {
         let state = &self.peers[key].state;
         let Some(joining) = &state.joining else { return };
+        let connection = state.session.connection;
         let ask = SeatAsk {
-            room,
-            connection: state.session.connection,
+            asker: Asker { room, connection, ticket: joining.ticket, shard: self.number },
             profile: state.session.profile.clone(),
             address: state.session.address,
-            ticket: joining.ticket,
-            shard: self.number,
             wish,
         };
         if !self.ask_for_a_seat(ask) {
@@ -300,12 +298,16 @@ impl Stage {
             return self.end_join(key, Err(in_no_room(ErrorCode::RoomNotFound, "the room has closed meanwhile")));
         };
         let (connection, carried) = (self.peers[key].id(), self.peers[key].state.quota);
+        let user = &self.peers[key].state.session.profile.user_id.clone();
         let taken = self.enter_room(id, |cell, now, effects| {
             let taken =
                 cell.attempt(|room| room.take_seat(connection, joining.request_id, carried, now, &mut *effects));
             if let Ok(participant) = &taken {
                 // Before the effects, which answer it.
                 cell.insert(*participant, key);
+                if cell.made_for.as_ref() == Some(user) {
+                    cell.made_for = None;
+                }
             }
             taken
         });

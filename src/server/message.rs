@@ -44,20 +44,27 @@ pub enum RoomMessage {
 /// A connection asks for a seat in a room.
 #[derive(Debug)]
 pub struct SeatAsk {
-    /// The room.
-    pub room: RoomKey,
     /// Who asks.
-    pub connection: ConnectionId,
+    pub asker: Asker,
     /// Its user.
     pub profile: Profile,
     /// Where it comes from.
     pub address: IpAddr,
+    /// What it wants.
+    pub wish: Wish,
+}
+
+/// Whom a [`SeatAnswer`] is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The room it asks.
+    pub room: RoomKey,
+    /// The connection.
+    pub connection: ConnectionId,
     /// Which of its joins this is.
     pub ticket: u64,
     /// The shard to answer to.
     pub shard: usize,
-    /// What it wants.
-    pub wish: Wish,
 }
 
 /// What a connection wants of a room.

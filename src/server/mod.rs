@@ -41,6 +41,7 @@ pub mod settings;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 pub mod stage;
+mod stall;
 pub mod tree;
 pub mod user;
 mod writing;

@@ -20,7 +20,7 @@ use crate::{
     server::{
         connection_actor::Connection,
         directory_keeper::{DirectoryKeeper, DirectoryMessage},
-        message::{Action, ConnectionMessage, ReplyTo, RoomMessage, SeatAnswer, SeatAsk, UserMessage, Waiting},
+        message::{Action, Asker, ConnectionMessage, ReplyTo, RoomMessage, SeatAnswer, SeatAsk, UserMessage, Waiting},
         password_desk::{self, PasswordDesk, PasswordMessage},
         room_actor::RoomActor,
         stage::Stage,
@@ -47,7 +47,7 @@ impl Stage {
 
     /// Asks a room for a seat. It answers in any case, except where its host is out of reach.
     pub(super) fn ask_for_a_seat(&mut self, ask: SeatAsk) -> bool {
-        let room = ask.room.clone();
+        let room = ask.asker.room.clone();
         let result = sending::tell::<RoomActor, _>(self, &room, RoomMessage::Seat(Box::new(ask)));
         self.sent(result)
     }
@@ -64,15 +64,15 @@ impl Stage {
     }
 
     /// Tells a connection no.
-    pub(super) fn refuse_seat(&mut self, ask: &SeatAsk, rejection: Rejection) {
-        self.answer_seat(ask, Err(rejection));
+    pub(super) fn refuse_seat(&mut self, asker: &Asker, rejection: Rejection) {
+        self.answer_seat(asker, Err(rejection));
     }
 
     /// Answers a connection that has asked for a seat.
-    pub(super) fn answer_seat(&mut self, ask: &SeatAsk, result: Result<(), Rejection>) {
-        let answer = SeatAnswer { ticket: ask.ticket, room: ask.room.clone(), result };
+    pub(super) fn answer_seat(&mut self, asker: &Asker, result: Result<(), Rejection>) {
+        let answer = SeatAnswer { ticket: asker.ticket, room: asker.room.clone(), result };
         let message = ConnectionMessage::Seat(Box::new(answer));
-        let result = sending::tell_at::<Connection, _>(self, ask.shard, &ask.connection, message);
+        let result = sending::tell_at::<Connection, _>(self, asker.shard, &asker.connection, message);
         self.sent(result);
     }
 

@@ -9,12 +9,13 @@ use crate::{
         defect::{Defect, is_planted},
         identity::Status,
         name,
-        room::{Effect, PasswordChange, Room},
+        room::{Effect, PasswordChange, PlayRefused, Played, Room},
         room_settings::RoomKind,
     },
     protocol::{
         close::CloseCode,
         error::{ErrorCode, Rejection},
+        ids::Participant,
         time::Timestamp,
         wire::{
             ClientMessage, GetRoomInfo, HeartbeatMessage, ListRooms, MidiMessage, RoomType, ServerCommand, SetProfile,
@@ -36,6 +37,10 @@ use crate::{
 
 /// How many rooms a page of `listRooms` holds where none is asked for, and at most.
 const ROOMS_PAGE: (u32, u32) = (50, 100);
+
+/// A room's way to let go of what a message ends: [`Room::release_only`] or [`Room::release_after_failure`].
+pub(super) type ReleaseRule =
+    fn(&mut Room, Participant, MidiMessage, Timestamp, &mut Vec<Effect>) -> Result<Played, PlayRefused>;
 
 /// How often letting go of notes is tried in a room that fails at it.
 const RELEASE_TRIES: usize = 3;
@@ -136,21 +141,20 @@ impl Stage {
             None => {
                 // What it was to let go of must not go on sounding.
                 if !is_planted(Defect::LoseReleasesAtPanic) {
-                    self.release_only(key, again);
+                    self.release(key, again, Room::release_after_failure);
                 }
                 self.refuse(key, request_id, Self::room_failed());
             }
         }
     }
 
-    /// Of notes over the rate limit, or that the room has failed at, relays those that end.
-    pub(super) fn release_only(&mut self, key: usize, midi: MidiMessage) {
+    /// Of notes over the rate limit, or that the room has failed at, relays those that end, by the rule that is given.
+    pub(super) fn release(&mut self, key: usize, midi: MidiMessage, rule: ReleaseRule) {
         for _ in 0..RELEASE_TRIES {
             let Ok(seat) = self.seat(key) else { return };
             let midi = midi.clone();
             // What is malformed as well is not relayed; the sender hears of the limit.
-            if self.in_room_at_once(seat, |room, now, fx| room.release_only(seat.participant, midi, now, fx)).is_some()
-            {
+            if self.in_room_at_once(seat, |room, now, fx| rule(room, seat.participant, midi, now, fx)).is_some() {
                 return;
             }
         }

@@ -18,13 +18,13 @@ use crate::{
     protocol::{
         close::CloseCode,
         error::{ErrorCode, Rejection},
-        ids::{Participant, RoomKey},
+        ids::{Participant, RoomKey, UserId},
         time::Timestamp,
         wire::ClientMessage,
     },
     server::{
         library::{Library, LibraryMessage, LibraryReply},
-        message::{PasswordOutcome, ReplyTo, RoomMessage, SeatAsk, Waiting, Wish},
+        message::{Asker, PasswordOutcome, ReplyTo, RoomMessage, SeatAsk, Waiting, Wish},
         stage::Stage,
     },
 };
@@ -32,6 +32,16 @@ use crate::{
 /// A room's actor.
 pub struct RoomActor {
     pub(super) state: RoomState,
+    /// Who waits for what is being handled: told, where that fails.
+    at_hand: Option<AtHand>,
+}
+
+/// Who waits for the answer to a message.
+enum AtHand {
+    /// A connection that asks for a seat.
+    Seat(Asker),
+    /// Who has requested something.
+    Request(ReplyTo),
 }
 
 /// What there is under a room's key.
@@ -40,17 +50,28 @@ pub enum RoomState {
     Nobody,
     /// A room that waits for the hash of its password.
     Hashing,
-    /// A room that waits for its commit: the room, who made it, and the hash of its password, which its maker need not prove.
+    /// A room that waits for its commit.
     Making {
         /// The room.
         room: Box<Room>,
         /// Who made it.
         ask: Box<SeatAsk>,
-        /// The hash.
-        hash: Option<String>,
     },
     /// A room.
     Open(Box<RoomCell>),
+}
+
+impl AtHand {
+    /// What it waits for has failed.
+    fn failed(self, world: &mut Stage) {
+        match self {
+            Self::Seat(asker) => world.refuse_seat(&asker, Stage::room_failed()),
+            Self::Request(reply) => {
+                let message = ClientMessage::rejection(reply.request_id, Stage::room_failed());
+                world.reply(reply, message);
+            }
+        }
+    }
 }
 
 /// A room, and what its effects need.
@@ -59,6 +80,8 @@ pub struct RoomCell {
     pub key: RoomKey,
     /// The machine that decides.
     pub room: Room,
+    /// Who has made it and has not sat down in it yet: asking for it to be made once more is asking for a seat.
+    pub made_for: Option<UserId>,
     /// Its members' places in the shard's table of sockets, by participant.
     pub members: Vec<(Participant, usize)>,
     /// When it last had a message for all its members.
@@ -105,6 +128,7 @@ impl RoomCell {
         Self {
             key: room.key().clone(),
             room,
+            made_for: None,
             members: Vec::new(),
             spoke_at: Timestamp::default(),
             is_gathering: false,
@@ -148,7 +172,37 @@ impl RoomCell {
 impl RoomActor {
     /// An actor of a room that is there.
     pub fn open(room: Room, now: Timestamp) -> Self {
-        Self { state: RoomState::Open(Box::new(RoomCell::new(room, now))) }
+        Self::of(RoomState::Open(Box::new(RoomCell::new(room, now))))
+    }
+
+    /// One whose room waits for its commit.
+    #[cfg(test)]
+    pub fn making(room: Room, ask: Box<SeatAsk>) -> Self {
+        Self::of(RoomState::Making { room: Box::new(room), ask })
+    }
+
+    fn of(state: RoomState) -> Self {
+        Self { state, at_hand: None }
+    }
+
+    /// Who waits for the answer to a message.
+    fn waits_for(&self, message: &RoomMessage) -> Option<AtHand> {
+        let seat = |ask: &SeatAsk| AtHand::Seat(ask.asker.clone());
+        match message {
+            RoomMessage::Seat(ask) | RoomMessage::Password { waiting: Waiting::Seat(ask), .. } => Some(seat(ask)),
+            RoomMessage::Made(_) => match &self.state {
+                RoomState::Making { ask, .. } => Some(seat(ask)),
+                _ => None,
+            },
+            RoomMessage::Info(reply) | RoomMessage::Password { waiting: Waiting::Update { reply, .. }, .. } => {
+                Some(AtHand::Request(reply.clone()))
+            }
+            RoomMessage::Committed { commit, .. } => {
+                let (_, reply) = self.cell()?.commits.get(commit)?.request.clone()?;
+                Some(AtHand::Request(reply))
+            }
+            RoomMessage::ReleaseSeat(_) => None,
+        }
     }
 
     /// The room, where there is one.
@@ -178,24 +232,24 @@ impl RoomActor {
         };
         match new {
             Ok(new) => self.create(new, ask, cx),
-            Err(rejection) => cx.world.refuse_seat(&ask, rejection),
+            Err(rejection) => cx.world.refuse_seat(&ask.asker, rejection),
         }
     }
 
     /// Makes a room; a saved one is committed before anybody sits in it.
     fn create(&mut self, new: NewRoom, ask: Box<SeatAsk>, cx: &mut Context<'_, Self>) {
-        let (saved, hash, now) = (new.saved, new.password_hash.clone(), cx.world.now);
+        let (saved, now) = (new.saved, cx.world.now);
         let creator = matches!(ask.wish, Wish::Create(_)).then_some(&ask.profile);
         let room = Room::create(new, creator, cx.world.settings.rooms.clone(), now);
         if saved {
             let change = crate::domain::room::RoomChange::Save(Box::new(room.record(now)));
-            self.state = RoomState::Making { room: Box::new(room), ask, hash };
+            self.state = RoomState::Making { room: Box::new(room), ask };
             let timeout = cx.world.settings.commit_timeout;
             cx.ask::<Library>(&(), LibraryMessage::Commit(Box::new(change)), timeout, |answer| {
                 RoomMessage::Made(crate::server::library::kept(answer))
             });
         } else {
-            *self = Self::open(room, now);
+            self.state = RoomState::Open(Box::new(RoomCell::new(room, now)));
             self.consider(ask, None, cx);
         }
     }
@@ -203,20 +257,20 @@ impl RoomActor {
     /// The commit of a room that was just made has ended.
     fn made(&mut self, result: &Result<(), crate::store::StoreError>, cx: &mut Context<'_, Self>) {
         let state = std::mem::replace(&mut self.state, RoomState::Nobody);
-        let RoomState::Making { room, mut ask, hash } = state else {
+        let RoomState::Making { room, ask } = state else {
             self.state = state;
             return;
         };
         match result {
             Ok(()) => {
-                *self = Self::open(*room, cx.world.now);
-                // It is seated as one who joins, and by right.
-                ask.wish = Wish::Join { name: String::new(), password: None };
-                self.consider(ask, hash, cx);
+                let mut cell = RoomCell::new(*room, cx.world.now);
+                cell.made_for = Some(ask.profile.user_id.clone());
+                self.state = RoomState::Open(Box::new(cell));
+                self.consider(ask, None, cx);
             }
             Err(error) => {
-                tracing::warn!(room = %ask.room, %error, "a new room was not saved");
-                cx.world.refuse_seat(&ask, Stage::store_unavailable());
+                tracing::warn!(room = %ask.asker.room, %error, "a new room was not saved");
+                cx.world.refuse_seat(&ask.asker, Stage::store_unavailable());
             }
         }
         cx.unstash_all();
@@ -236,7 +290,7 @@ impl RoomActor {
         };
         match new {
             Ok(new) => self.create(new, ask, cx),
-            Err(rejection) => cx.world.refuse_seat(&ask, rejection),
+            Err(rejection) => cx.world.refuse_seat(&ask.asker, rejection),
         }
         if !matches!(self.state, RoomState::Making { .. }) {
             cx.unstash_all();
@@ -270,7 +324,7 @@ impl Actor for RoomActor {
                     let now = clock.now();
                     Ok(Self::open(Room::restore(saved.record, saved.chat, settings.rooms.clone(), now), now))
                 }
-                Ok(_) => Ok(Self { state: RoomState::Nobody }),
+                Ok(_) => Ok(Self::of(RoomState::Nobody)),
                 Err(error) => {
                     tracing::warn!(room = %key, %error, "a room could not be loaded");
                     Err(Stage::store_unavailable())
@@ -281,6 +335,7 @@ impl Actor for RoomActor {
 
     fn handle(&mut self, message: RoomMessage, cx: &mut Context<'_, Self>) -> Handled<Rejection> {
         cx.world.now = cx.world.clock.now();
+        self.at_hand = self.waits_for(&message);
         match (&mut self.state, message) {
             (RoomState::Open(_), RoomMessage::Seat(ask)) => self.consider(ask, None, cx),
             (RoomState::Open(cell), RoomMessage::ReleaseSeat(connection)) => cell.room.cancel_seat(connection),
@@ -317,6 +372,7 @@ impl Actor for RoomActor {
             (_, RoomMessage::Password { waiting, outcome }) => cx.world.password_for_nobody(waiting, outcome),
             (_, RoomMessage::ReleaseSeat(_) | RoomMessage::Committed { .. } | RoomMessage::Made(_)) => {}
         }
+        self.at_hand = None;
         if matches!(self.state, RoomState::Nobody) {
             cx.retire();
         }
@@ -324,6 +380,17 @@ impl Actor for RoomActor {
     }
 
     fn recovered(&mut self, cx: &mut Context<'_, Self>) {
+        if let Some(at_hand) = self.at_hand.take() {
+            at_hand.failed(cx.world);
+        }
+        match self.state {
+            RoomState::Hashing | RoomState::Making { .. } => {}
+            RoomState::Open(_) => cx.unstash_all(),
+            RoomState::Nobody => {
+                cx.unstash_all();
+                cx.retire();
+            }
+        }
         // Its members' input has waited, in the kernel.
         if let Some(cell) = self.cell() {
             for &(_, key) in &cell.members {
@@ -343,7 +410,10 @@ impl Actor for RoomActor {
     }
 
     /// It failed too often: its members can not play on without it.
-    fn lost(world: &mut Stage, key: Option<&RoomKey>, value: Option<Box<Self>>, cause: &Cause) {
+    fn lost(world: &mut Stage, key: Option<&RoomKey>, mut value: Option<Box<Self>>, cause: &Cause) {
+        if let Some(at_hand) = value.as_mut().and_then(|actor| actor.at_hand.take()) {
+            at_hand.failed(world);
+        }
         let members = value.as_ref().and_then(|actor| actor.cell()).map(|cell| cell.members.clone());
         if let Some(key) = key {
             tracing::error!(room = %key, %cause, members = members.as_ref().map_or(0, Vec::len), "a room ends with its members");
@@ -368,7 +438,7 @@ impl Actor for RoomActor {
         };
         match message {
             RoomMessage::Seat(ask) | RoomMessage::Password { waiting: Waiting::Seat(ask), .. } => {
-                world.refuse_seat(&ask, rejection)
+                world.refuse_seat(&ask.asker, rejection)
             }
             RoomMessage::Info(reply) | RoomMessage::Password { waiting: Waiting::Update { reply, .. }, .. } => {
                 let message = ClientMessage::rejection(reply.request_id, rejection);

@@ -23,20 +23,26 @@ impl RoomActor {
     pub(super) fn consider(&mut self, ask: Box<SeatAsk>, verified: Option<String>, cx: &mut Context<'_, Self>) {
         let (id, now) = (cx.id(), cx.world.now);
         let Some(cell) = self.cell_mut() else { return };
+        // Who has made it and could not sit down, because the room failed or its shard was busy, asks once more.
+        let by_right = matches!(ask.wish, Wish::Create(_)) && cell.made_for.as_ref() == Some(&ask.profile.user_id);
+        let verified = if by_right { cell.room.password_hash().map(str::to_owned) } else { verified };
         let (proof, password) = match (&ask.wish, verified) {
-            (Wish::Create(_), _) => {
+            (Wish::Create(_), _) if !by_right => {
                 let message = "a room of that name exists: join it, or choose another name";
-                return cx.world.refuse_seat(&ask, Rejection::new(ErrorCode::RoomExists, message));
+                return cx.world.refuse_seat(&ask.asker, Rejection::new(ErrorCode::RoomExists, message));
             }
             (_, Some(hash)) => (PasswordProof::Verified { hash }, None),
             (Wish::Join { password: Some(password), .. }, None) => (PasswordProof::Unverified, Some(password.clone())),
-            (Wish::Join { password: None, .. } | Wish::Lobby(_), None) => (PasswordProof::Absent, None),
+            (Wish::Join { password: None, .. } | Wish::Lobby(_) | Wish::Create(_), None) => {
+                (PasswordProof::Absent, None)
+            }
         };
-        let request = SeatRequest { connection: ask.connection, profile: &ask.profile, address: ask.address, proof };
+        let request =
+            SeatRequest { connection: ask.asker.connection, profile: &ask.profile, address: ask.address, proof };
         match cell.attempt(|room| room.reserve(request, now)) {
             Ok(SeatOutcome::Held { until }) => {
                 cell.held_until = cell.held_until.max(until);
-                cx.world.answer_seat(&ask, Ok(()));
+                cx.world.answer_seat(&ask.asker, Ok(()));
             }
             Ok(SeatOutcome::NeedsPassword { hash }) => match password {
                 Some(password) => {
@@ -44,9 +50,9 @@ impl RoomActor {
                     cx.world.ask_password(id, Waiting::Seat(ask), PasswordMessage::Check { password, hash });
                 }
                 // The password was changed while the old one was checked.
-                None => cx.world.refuse_seat(&ask, wrong_password()),
+                None => cx.world.refuse_seat(&ask.asker, wrong_password()),
             },
-            Err(rejection) => cx.world.refuse_seat(&ask, rejection),
+            Err(rejection) => cx.world.refuse_seat(&ask.asker, rejection),
         }
     }
 
@@ -58,11 +64,11 @@ impl RoomActor {
         match (waiting, outcome) {
             (Waiting::Seat(ask), PasswordOutcome::Checked { hash, right: true }) => self.consider(ask, Some(hash), cx),
             (Waiting::Seat(ask), PasswordOutcome::Checked { right: false, .. }) => {
-                cx.world.refuse_seat(&ask, wrong_password());
+                cx.world.refuse_seat(&ask.asker, wrong_password());
             }
             // It is there by now: as one who asks afresh.
             (Waiting::Seat(ask), PasswordOutcome::Hashed(_)) => self.consider(ask, None, cx),
-            (Waiting::Seat(ask), PasswordOutcome::Failed(rejection)) => cx.world.refuse_seat(&ask, rejection),
+            (Waiting::Seat(ask), PasswordOutcome::Failed(rejection)) => cx.world.refuse_seat(&ask.asker, rejection),
             (Waiting::Update { reply, command }, outcome) => self.update_with_password(reply, &command, outcome, cx),
         }
     }
@@ -100,13 +106,13 @@ impl Stage {
     /// A password was hashed or checked for a room that is not there any more.
     pub(super) fn password_for_nobody(&mut self, waiting: Waiting, outcome: PasswordOutcome) {
         match (waiting, outcome) {
-            (Waiting::Seat(ask), PasswordOutcome::Failed(rejection)) => self.refuse_seat(&ask, rejection),
+            (Waiting::Seat(ask), PasswordOutcome::Failed(rejection)) => self.refuse_seat(&ask.asker, rejection),
             (Waiting::Seat(ask), PasswordOutcome::Checked { right: false, .. }) => {
-                self.refuse_seat(&ask, wrong_password());
+                self.refuse_seat(&ask.asker, wrong_password());
             }
             // It begins again.
             (Waiting::Seat(ask), PasswordOutcome::Checked { .. } | PasswordOutcome::Hashed(_)) => {
-                let room = ask.room.clone();
+                let room = ask.asker.room.clone();
                 self.tell_room(&room, RoomMessage::Seat(ask));
             }
             (Waiting::Update { reply, .. }, _) => {

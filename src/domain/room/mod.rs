@@ -99,6 +99,11 @@ pub struct Room {
 }
 
 impl Room {
+    /// The hash of its password, where it has one.
+    pub fn password_hash(&self) -> Option<&str> {
+        self.password_hash.as_deref()
+    }
+
     /// A new room, empty, with its grace time running. `creator` owns it from now on; without one the first member will,
     /// where the kind has an owner at all.
     ///

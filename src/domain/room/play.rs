@@ -56,6 +56,8 @@ enum Admit {
     Quota,
     /// Only what lets go of something.
     Releases,
+    /// The same; the member hears of the rest otherwise.
+    ReleasesAlone,
 }
 
 /// What one event costs.
@@ -92,6 +94,18 @@ impl Room {
         fx: &mut Vec<Effect>,
     ) -> Result<Played, PlayRefused> {
         self.relay(participant, midi, Admit::Releases, now, fx)
+    }
+
+    /// As [`Room::release_only`] for a message that the room has failed at, of which the member is told by the shell: it is no
+    /// matter of its quota.
+    pub fn release_after_failure(
+        &mut self,
+        participant: Participant,
+        midi: wire::MidiMessage,
+        now: Timestamp,
+        fx: &mut Vec<Effect>,
+    ) -> Result<Played, PlayRefused> {
+        self.relay(participant, midi, Admit::ReleasesAlone, now, fx)
     }
 
     fn relay(
@@ -157,7 +171,8 @@ impl Room {
         // Decided: from here on nothing can fail.
         (member.held, member.instrument) = (held, instrument);
         user.bucket.take(spent);
-        if refused > 0 {
+        let is_told = refused > 0 && admit != Admit::ReleasesAlone;
+        if is_told {
             member.refused = member.refused.saturating_add(refused);
         }
         let holds = member.held.is_holding();
@@ -178,7 +193,7 @@ impl Room {
         if holds {
             self.wake(Some(now + self.limits.ping_after));
         }
-        if refused > 0 {
+        if is_told {
             self.tell_refused(index, now, fx);
         }
         Ok(Played { relayed: accepted > 0, refused })

@@ -32,7 +32,13 @@ use crate::{
             client_message::Message as Told, server_message::Message,
         },
     },
-    server::message::{ConnectionMessage, PasswordOutcome, RoomMessage, SeatAnswer, SeatAsk, Waiting, Wish},
+    server::message::{Asker, ConnectionMessage, PasswordOutcome, RoomMessage, SeatAnswer, SeatAsk, Waiting, Wish},
+};
+
+#[cfg(feature = "faults")]
+use crate::{
+    domain::room::{NewRoom, Room},
+    protocol::wire::CreateRoomCommand,
 };
 
 /// Turns after which what has not come does not come.
@@ -136,6 +142,15 @@ impl Bench {
         self.stage.turn();
     }
 
+    /// Turns for so long.
+    fn pass(&mut self, time: Duration) {
+        let until = self.clock.now() + time;
+        while self.clock.now() < until {
+            self.clock.advance(Duration::from_millis(100));
+            self.turn();
+        }
+    }
+
     /// Turns until the client is told something of this kind.
     fn hear(&mut self, client: &mut Client, wanted: impl Fn(&Told) -> bool) -> Told {
         self.hear_all(client, wanted).pop().unwrap()
@@ -177,8 +192,7 @@ impl Bench {
     /// Somebody of another shard who wants a seat.
     fn ask(&self, room: &RoomKey, wish: Wish) -> Box<SeatAsk> {
         Box::new(SeatAsk {
-            room: room.clone(),
-            connection: ConnectionId(77),
+            asker: Asker { room: room.clone(), connection: ConnectionId(77), ticket: 1, shard: 1 },
             profile: Profile {
                 user_id: "u77".into(),
                 username: "Robert".into(),
@@ -188,8 +202,6 @@ impl Bench {
                 status: Status::Online,
             },
             address: Ipv4Addr::LOCALHOST.into(),
-            ticket: 1,
-            shard: 1,
             wish,
         })
     }
@@ -248,6 +260,15 @@ impl Client {
 
 fn note() -> Message {
     Message::MidiMessage(MidiMessage { midi_data: vec![0, 0x90, 60, 100].into(), ..Default::default() })
+}
+
+fn midi_of(message: Message) -> MidiMessage {
+    if let Message::MidiMessage(midi) = message { midi } else { panic!("{message:?}") }
+}
+
+/// The number of a note that is heard.
+fn sequence(told: &Told) -> Option<u32> {
+    if let Told::MidiMessage(midi) = told { Some(midi.sequence) } else { None }
 }
 
 fn join(room_name: &str) -> Message {
@@ -338,8 +359,7 @@ fn a_room_does_not_go_while_somebody_is_on_the_way_to_it() {
     bench.stage.rooms.get_mut(id).unwrap().cell_mut().unwrap().is_retiring = true;
     (0..100).for_each(|_| bench.turn());
     assert!(bench.stage.rooms.find(&room).is_some());
-    bench.clock.advance(Duration::from_secs(6));
-    (0..100).for_each(|_| bench.turn());
+    bench.pass(Duration::from_secs(6));
     assert!(bench.stage.rooms.find(&room).is_none(), "nobody came");
 }
 
@@ -452,6 +472,47 @@ fn a_connection_whose_next_shard_has_ended_is_told_when_to_come_back() {
 }
 
 #[test]
+fn a_shard_that_stood_still_blames_nobody_for_it() {
+    let mut bench = Bench::new();
+    let (mut player, mut listener) = (bench.connect_to_lobby(), bench.connect_to_lobby());
+    player.say(note());
+    bench.hear(&mut listener, |told| matches!(told, Told::MidiMessage(_)));
+    listener.say(note());
+    bench.hear(&mut player, |told| matches!(told, Told::MidiMessage(_)));
+    // Something waits to be written to the listener when it begins.
+    let key = bench.key(&listener);
+    let seat = bench.stage.peers[bench.key(&player)].seat.unwrap();
+    // Played where nothing is flushed after it.
+    let play = |stage: &mut Stage| {
+        stage.tell_time();
+        stage.enter_room(seat.room, |cell, now, effects| {
+            cell.room.play(seat.participant, midi_of(note()), now, effects).map(drop).unwrap();
+        });
+    };
+    play(&mut bench.stage);
+    assert!(!bench.stage.peers[key].wire.outbox().is_empty());
+    // Longer than what is held is held for in silence, and than what waits may wait.
+    bench.clock.advance(Duration::from_secs(8));
+    play(&mut bench.stage);
+    (0..100).for_each(|_| bench.turn());
+    assert_eq!((bench.stage.figures.stalls.get(), bench.stage.figures.stalled_ms.get() / 1000), (1, 7));
+    let heard: Vec<_> = std::iter::from_fn(|| listener.told()).collect();
+    let sequences: Vec<u32> = heard.iter().filter_map(sequence).collect();
+    assert_eq!(sequences, [2, 3], "{heard:?}");
+    assert!(
+        heard.iter().all(|told| matches!(told, Told::MidiMessage(midi) if midi.midi_data == midi_of(note()).midi_data))
+    );
+    let heard: Vec<_> = std::iter::from_fn(|| player.told()).collect();
+    assert!(heard.iter().filter_map(sequence).next().is_none(), "what it holds still sounds: {heard:?}");
+    // From here on silence counts again.
+    let heard = {
+        bench.pass(Duration::from_secs(6));
+        std::iter::from_fn(|| listener.told()).collect::<Vec<_>>()
+    };
+    assert!(heard.iter().any(|told| matches!(told, Told::MidiMessage(_))), "what it holds is let go of: {heard:?}");
+}
+
+#[test]
 fn a_room_that_panics_goes_on_from_its_value_and_the_one_who_asked_is_told() {
     let mut bench = Bench::new();
     let (mut player, mut listener) = (bench.connect_to_lobby(), bench.connect_to_lobby());
@@ -471,6 +532,68 @@ fn a_room_that_panics_goes_on_from_its_value_and_the_one_who_asked_is_told() {
     player.socket.close(None).unwrap();
     let heard = bench.hear_all(&mut listener, |told| matches!(told, Told::UserLeftRoom(_)));
     assert!(heard.iter().any(|told| matches!(told, Told::MidiMessage(_))), "the note ends: {heard:?}");
+}
+
+#[test]
+#[cfg(feature = "faults")]
+fn who_asks_a_room_for_a_seat_that_fails_at_it_is_told_at_once_and_may_ask_again() {
+    let mut bench = Bench::new();
+    let mut seated = Vec::new();
+    // At each point of the way: when a seat is held, before and after, and when it is taken.
+    for point in 1..=4 {
+        let mut client = bench.connect();
+        let name = format!("lobby{}", bench.lobby_here());
+        let name = if name == "lobby1" { "lobby" } else { &name };
+        crate::domain::fault::at(point);
+        client.say_as(Some(1), join(name));
+        let begun = bench.clock.now();
+        let told = bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
+        assert!(matches!(told, Told::ErrorMessage(error) if error.error_code == ErrorCode::Server.as_str()));
+        assert!(bench.clock.now().since(begun) < Duration::from_millis(50), "the fault at {point} was told of at once");
+        client.say_as(Some(2), join(name));
+        bench.hear(&mut client, |told| matches!(told, Told::RoomJoinedResponse(_)));
+        seated.push(client);
+        // Its failures are forgotten.
+        bench.clock.advance(Duration::from_secs(10));
+    }
+}
+
+#[test]
+#[cfg(feature = "faults")]
+fn who_has_made_a_room_and_could_not_sit_down_asks_for_it_again_and_is_seated() {
+    let mut bench = Bench::new();
+    let name = bench.name_at(0);
+    let room = RoomKey::from_normalised(&name);
+    let create = || Wish::Create(Box::new(CreateRoomCommand { room_name: name.clone(), ..Default::default() }));
+    let mut ask = bench.ask(&room, create());
+    let mut maker = bench.connect();
+    // It waits for a room; which does not matter.
+    maker.say_as(Some(1), join(&format!("{name} x")));
+    assert!((0..ENOUGH).any(|_| {
+        bench.turn();
+        bench.stage.peers[bench.key(&maker)].state.joining.is_some()
+    }));
+    let ticket = bench.stage.peers[bench.key(&maker)].state.joining.as_ref().unwrap().ticket;
+    ask.asker = Asker { connection: maker.id, ticket, shard: 0, ..ask.asker };
+    let limits = bench.stage.settings.rooms.clone();
+    let new = NewRoom::by_command(&CreateRoomCommand { room_name: name.clone(), ..Default::default() }, &limits);
+    let made = Room::create(new.unwrap(), Some(&ask.profile), limits, bench.stage.now);
+    let making = RoomActor::making(made, ask);
+    let id = crate::actor::life::spawn_here::<RoomActor>(&mut bench.stage, room.clone(), making).unwrap();
+    // Somebody else asks meanwhile, and waits.
+    bench.ask_for_a_seat(&room, Wish::Join { name: name.clone(), password: None });
+    bench.sent();
+    crate::domain::fault::at(1);
+    sending::tell::<RoomActor, _>(&mut bench.stage, &room, RoomMessage::Made(Ok(()))).unwrap();
+    let told = bench.hear(&mut maker, |told| matches!(told, Told::ErrorMessage(_)));
+    assert!(matches!(told, Told::ErrorMessage(error) if error.error_code == ErrorCode::Server.as_str()));
+    assert_eq!(bench.sent(), 1, "the other has its answer");
+    assert!(bench.stage.rooms.get(id).unwrap().cell().is_some(), "it is there");
+    let now = bench.stage.now;
+    bench.stage.rooms.get_mut(id).unwrap().cell_mut().unwrap().held_until = now;
+    bench.ask_for_a_seat(&room, create());
+    assert_eq!(bench.sent(), 1);
+    assert!(bench.stage.rooms.get(id).unwrap().cell().unwrap().held_until > now, "a seat is held");
 }
 
 #[test]

@@ -224,6 +224,20 @@ fn beyond_the_rate_limit_releases_still_pass_and_nothing_else() {
 }
 
 #[test]
+fn what_the_room_has_failed_at_is_no_matter_of_the_quota() {
+    let mut world = World::new();
+    let anna = world.join("Anna");
+    world.play(anna, &[on(60)]);
+    world.forget();
+    let again = midi(&[on(61), off(60)]);
+    let played = world.room.release_after_failure(anna, again, world.now, &mut world.fx).unwrap();
+    assert_eq!(played, Played { relayed: true, refused: 1 });
+    let effects = world.effects();
+    assert_eq!(relayed(&effects), [(anna.0, 2, vec![off(60)])]);
+    assert_eq!(exceeded(anna, &effects), []);
+}
+
+#[test]
 fn a_muted_player_is_silenced_and_told_at_most_once_a_second() {
     let mut world = World::new();
     let (anna, bob) = (world.join("Anna"), world.join("Bob"));

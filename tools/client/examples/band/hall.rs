@@ -104,9 +104,23 @@ impl Hall {
         self.seats[seat].tail = tail[used..].to_vec();
         self.wait(seat, "the welcome", |seat| seat.welcomed)?;
         if let Some(say) = say {
-            (&*self.seats[seat].stream).write_all(say)?;
+            self.say_to(seat, say)?;
         }
         Ok(seat)
+    }
+
+    /// Says something on a connection.
+    pub fn say_to(&mut self, seat: usize, frame: &[u8]) -> io::Result<()> {
+        (&*self.seats[seat].stream).write_all(frame)
+    }
+
+    /// Forgets a refusal, where it began so; says whether it did.
+    pub fn forgive(&mut self, code: &str) -> bool {
+        let is_that = self.faults.first_word.as_ref().is_some_and(|word| word.starts_with(code));
+        if is_that {
+            self.faults = Faults::default();
+        }
+        is_that
     }
 
     /// Waits until a connection is in its room.

@@ -25,7 +25,9 @@ use std::{
 
 use clap::Parser;
 use hdrhistogram::Histogram;
-use pianorhythm_client::protocol::wire::{CreateRoomCommand, NoteQuota, RoomSettings, server_message::Message};
+use pianorhythm_client::protocol::wire::{
+    CreateRoomCommand, JoinRoomByName, NoteQuota, RoomSettings, server_message::Message,
+};
 
 use crate::{
     hall::Hall,
@@ -35,6 +37,9 @@ use crate::{
 
 /// After the last note, how long silence must last before missing notes count as lost.
 const LOST_AFTER: Duration = Duration::from_secs(5);
+
+/// How often a seat is asked for.
+const SEATING_TRIES: usize = 5;
 
 /// Many rooms of players who check and time every note they hear.
 #[derive(Parser, Debug)]
@@ -105,13 +110,24 @@ fn seat_all(hall: &mut Hall, score: &Score, address: &str) -> Result<(), Box<dyn
             };
             let create =
                 CreateRoomCommand { room_name: name.clone(), settings: Some(settings), ..CreateRoomCommand::default() };
-            let seat = if player == 0 {
-                let create = connection::message(Message::CreateRoomCommand(create));
-                hall.admit(address, &format!("?name=player-{room}-{player}"), room, Some(&create))?
+            let join = JoinRoomByName { room_name: name.clone(), ..JoinRoomByName::default() };
+            let (query, say) = if player == 0 {
+                (String::new(), Message::CreateRoomCommand(create))
             } else {
-                hall.admit(address, &format!("?name=player-{room}-{player}&room={name}"), room, None)?
+                (format!("&room={name}"), Message::JoinRoomByName(join))
             };
-            hall.wait_seated(seat)?;
+            let say = connection::message(say);
+            let first = (player == 0).then_some(&say[..]);
+            let seat = hall.admit(address, &format!("?name=player-{room}-{player}{query}"), room, first)?;
+            let mut tries = 1;
+            while let Err(error) = hall.wait_seated(seat) {
+                // A server with faults on purpose: it asks for another try.
+                if tries == SEATING_TRIES || !hall.forgive("SERVER_ERROR") {
+                    return Err(error.into());
+                }
+                tries += 1;
+                hall.say_to(seat, &say)?;
+            }
         }
     }
     Ok(())
