@@ -637,6 +637,24 @@ fn a_room_that_fails_too_often_ends_with_its_members_and_no_other_does() {
 }
 
 #[test]
+fn who_waits_for_a_commit_of_a_room_that_ends_by_its_failures_is_answered() {
+    let mut bench = Bench::new();
+    let (unlucky, mut gone) = (bench.connect_to_lobby(), bench.connect());
+    let seat = bench.stage.peers[bench.key(&unlucky)].seat.unwrap();
+    // It asked as a member, and has moved on.
+    let reply = bench.stage.reply_to(bench.key(&gone), Some(7));
+    let commit = crate::server::room_actor::Commit {
+        then: Vec::new(),
+        request: Some((crate::protocol::ids::Participant(99), reply)),
+    };
+    bench.stage.rooms.get_mut(seat.room).unwrap().cell_mut().unwrap().commits.insert(1, commit);
+    for _ in 0..11 {
+        let _: Option<()> = bench.stage.in_room(seat, |_, _, _| panic!("a defect"));
+    }
+    bench.hear(&mut gone, |told| matches!(told, Told::ErrorMessage(_)));
+}
+
+#[test]
 fn an_answer_of_the_back_office_goes_after_a_connection_that_has_moved() {
     let mut bench = Bench::new();
     let mut client = bench.connect();
