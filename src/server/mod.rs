@@ -38,6 +38,8 @@ pub mod run;
 mod seating;
 pub mod server_command;
 pub mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 pub mod stage;
 mod stall;
 pub mod tree;

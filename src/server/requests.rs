@@ -6,6 +6,7 @@ use crate::{
         sending,
     },
     domain::{
+        defect::{Defect, is_planted},
         identity::Status,
         name,
         room::{Effect, PasswordChange, PlayRefused, Played, Room},
@@ -139,7 +140,9 @@ impl Stage {
             Some(Err(_)) => {}
             None => {
                 // What it was to let go of must not go on sounding.
-                self.release(key, again, Room::release_after_failure);
+                if !is_planted(Defect::LoseReleasesAtPanic) {
+                    self.release(key, again, Room::release_after_failure);
+                }
                 self.refuse(key, request_id, Self::room_failed());
             }
         }

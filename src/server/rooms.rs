@@ -4,7 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::{
     actor::{envelope::ActorId, handling, life, sending},
-    domain::room::{Effect, Room, RoomChange},
+    domain::{
+        defect::{Defect, is_planted},
+        room::{Effect, Room, RoomChange},
+    },
     net::{
         frame,
         outbox::{Class, Pushed},
@@ -224,6 +227,9 @@ impl Stage {
         cell.last_commit += 1;
         let commit = cell.last_commit;
         cell.commits.insert(commit, Commit { then, request });
+        if is_planted(Defect::AnswerBeforeCommit) {
+            self.committed(id, cell, commit, Ok(()));
+        }
         let message = LibraryMessage::Commit(Box::new(change));
         let timeout = self.settings.commit_timeout;
         sending::ask_as::<Library, RoomActor>(self, id, &(), message, timeout, move |answer| RoomMessage::Committed {
@@ -270,6 +276,7 @@ impl Stage {
         use crate::protocol::wire::avatar_command::Action;
         match message {
             Message::AvatarCommand(avatar) if avatar.action() == Action::Position => Class::Cursor,
+            Message::MidiMessage(_) if is_planted(Defect::TellNoGap) => Class::Cursor,
             Message::MidiMessage(midi) => Class::Midi { participant: midi.participant, sequence: midi.sequence },
             _ => Class::Essential,
         }

@@ -64,6 +64,8 @@ pub struct StageParts {
     pub settings: Arc<StageSettings>,
     /// Where it counts.
     pub figures: Arc<Figures>,
+    /// What it draws its chance from.
+    pub chance: Chance,
     /// Told where its supervision gives up.
     pub give_up: flume::Sender<RunError>,
 }
@@ -119,7 +121,7 @@ impl Stage {
     /// Where the system gives no epoll instance.
     pub fn new(parts: StageParts) -> Self {
         let now = parts.clock.now();
-        let mut chance = Chance::from_system();
+        let mut chance = parts.chance;
         let core = Core::new(parts.number, parts.post, parts.clock.actors().clone(), chance.draw());
         let mut stage = Self {
             number: parts.number,

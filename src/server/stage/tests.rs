@@ -73,6 +73,7 @@ impl Bench {
             clock: Clock::over(clock.clone()),
             settings: Arc::default(),
             figures: Arc::default(),
+            chance: Chance::from_seed(1),
             give_up,
         };
         let places = Places::new(100, 100);
@@ -425,6 +426,26 @@ fn a_late_answer_to_an_earlier_join_does_not_give_up_the_seat_of_the_next() {
 }
 
 #[test]
+fn who_left_its_room_for_one_that_does_not_take_it_is_told_that_it_is_in_none() {
+    let mut bench = Bench::new();
+    let mut client = bench.connect_to_lobby();
+    let name = bench.name_at(0);
+    let room = RoomKey::from_normalised(&name);
+    client.say(join(&name));
+    let key = bench.key(&client);
+    assert!((0..ENOUGH).any(|_| {
+        bench.turn();
+        bench.stage.peers[key].state.joining.is_some()
+    }));
+    // A seat in a room that is not there any more when it sits down.
+    let ticket = bench.stage.peers[key].state.joining.as_ref().unwrap().ticket;
+    bench.answer_seat(&client, ticket, &room);
+    let told = bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
+    assert!(matches!(&told, Told::ErrorMessage(error) if error.error_details.contains_key("left_room")), "{told:?}");
+    assert!(bench.stage.peers[key].seat.is_none());
+}
+
+#[test]
 fn a_draining_stage_tells_who_still_comes_when_to_come_back() {
     let mut bench = Bench::new();
     bench.stage.drain();
@@ -613,6 +634,24 @@ fn a_room_that_fails_too_often_ends_with_its_members_and_no_other_does() {
     assert_eq!(bench.closed(&mut unlucky), CloseCode::Internal.code());
     other.say(Message::TimeSync(TimeSync::default()));
     bench.hear(&mut other, |told| matches!(told, Told::TimeSync(_)));
+}
+
+#[test]
+fn who_waits_for_a_commit_of_a_room_that_ends_by_its_failures_is_answered() {
+    let mut bench = Bench::new();
+    let (unlucky, mut gone) = (bench.connect_to_lobby(), bench.connect());
+    let seat = bench.stage.peers[bench.key(&unlucky)].seat.unwrap();
+    // It asked as a member, and has moved on.
+    let reply = bench.stage.reply_to(bench.key(&gone), Some(7));
+    let commit = crate::server::room_actor::Commit {
+        then: Vec::new(),
+        request: Some((crate::protocol::ids::Participant(99), reply)),
+    };
+    bench.stage.rooms.get_mut(seat.room).unwrap().cell_mut().unwrap().commits.insert(1, commit);
+    for _ in 0..11 {
+        let _: Option<()> = bench.stage.in_room(seat, |_, _, _| panic!("a defect"));
+    }
+    bench.hear(&mut gone, |told| matches!(told, Told::ErrorMessage(_)));
 }
 
 #[test]
