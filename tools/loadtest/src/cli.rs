@@ -57,6 +57,27 @@ Examples:
     Concert(scenario::concert::Concert),
     /// Connections that do nothing: what each costs in memory, and all together in processor time
     Idle(scenario::idle::Idle),
+    /// A crowd that comes, goes and changes rooms across shards, beside a playing band
+    Churn(scenario::churn::Churn),
+    /// People who log in, beside a playing band
+    ///
+    /// Accounts are made first, by /api/auth/register; then they log in, by /api/auth/login, at a fixed rate and from many
+    /// addresses of 127.0.0.0/8.
+    LoginStorm(scenario::login_storm::LoginStorm),
+    /// A crowd whose connections break and come back all at once, beside a playing band
+    ReconnectStorm(scenario::reconnect_storm::ReconnectStorm),
+    /// Members who do not read, in the rooms of a playing band
+    SlowReaders(scenario::slow_readers::SlowReaders),
+    /// Everything that a bad client can do, kind by kind, beside a playing band
+    ///
+    /// The band plays in quiet first, then beside each kind. Run it against a server with its own limits, not those of
+    /// config/load.toml, which lifts what this is to try: the band comes from many addresses. A kind whose connections
+    /// are neither answered nor closed with a code that fits fails the run.
+    #[command(after_help = "\
+Examples:
+  loadtest hostile --pid 4711 --max-ratio 1.5 --report hostile.html
+  loadtest hostile --kinds ping-flood,note-off-flood --seconds 60")]
+    Hostile(scenario::hostile::Hostile),
     /// Run the floor: a plain relay without checks, the least that any server can cost
     ///
     /// An epoll loop on one thread, which passes each frame on to the other members of its room, and writes to each member
@@ -150,6 +171,11 @@ fn do_command(command: Command) -> io::Result<Exit> {
         Command::Band(band) => tell(band.common.clone(), band.run()),
         Command::Concert(concert) => tell(concert.common.clone(), concert.run()),
         Command::Idle(idle) => tell(idle.common.clone(), idle.run()),
+        Command::Churn(churn) => tell(churn.common.clone(), churn.run()),
+        Command::LoginStorm(storm) => tell(storm.common.clone(), storm.run()),
+        Command::ReconnectStorm(storm) => tell(storm.common.clone(), storm.run()),
+        Command::SlowReaders(slow) => tell(slow.common.clone(), slow.run()),
+        Command::Hostile(hostile) => tell(hostile.common.clone(), hostile.run()),
         Command::Compare(compare) => {
             let comparison = compare.run()?;
             print!("{comparison}");

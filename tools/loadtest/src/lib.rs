@@ -7,15 +7,16 @@
 //!
 //! The code, from pure to not: [`score`] (what is played when), [`sequence`], [`ear`] and [`percentiles`] (what is made of
 //! it), [`frame`] and [`note`] (bytes), [`outcome`], [`summary`], [`compare`] and [`report`] (what is told); [`target`] and
-//! [`wire`] (connections), [`seating`], [`hall`] and [`players`] (the band), [`act`] and [`scenario`] (what happens beside
-//! it), [`process`], [`metrics`] and [`watch`] (the server as seen from outside), [`run`] (all together), [`floor`] (the
+//! [`wire`] (connections), [`seating`], [`hall`] and [`players`] (the band), [`act`], [`crowd`], [`chance`] and [`scenario`] (what happens beside it), [`process`], [`metrics`] and [`watch`] (the server as seen from outside), [`run`] (all together), [`floor`] (the
 //! least that a relay can cost), [`cli`].
 
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 pub mod act;
+pub mod chance;
 pub mod cli;
 pub mod compare;
+pub mod crowd;
 pub mod ear;
 pub mod floor;
 pub mod frame;

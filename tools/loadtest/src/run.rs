@@ -50,6 +50,8 @@ pub struct Plan {
     pub seed: u64,
     /// Neither bar nor lines.
     pub quiet: bool,
+    /// How many times the first part's p99 another's may be; `None`: it is told, not judged.
+    pub max_ratio: Option<f64>,
 }
 
 /// Runs it. An error: it could not be run; what the server did wrong is in the outcome.
@@ -112,7 +114,9 @@ pub fn run(plan: Plan) -> io::Result<Outcome> {
         timeline: timeline(&heard, &looks),
         failures: Vec::new(),
     };
-    Ok(judged(outcome))
+    let mut outcome = judged(outcome);
+    outcome.failures.extend(slowed(&outcome.phases, plan.max_ratio));
+    Ok(outcome)
 }
 
 /// Hears all that comes, until all has come, or nothing does any more. Returns what came, second by second.
@@ -231,6 +235,17 @@ fn timeline(heard: &[(Duration, SecondHeard)], looks: &[Look]) -> Vec<Second> {
         before = (*at, look);
     }
     timeline
+}
+
+/// Parts whose notes came later than the first part's by more than was allowed.
+fn slowed(phases: &[PhaseOutcome], max_ratio: Option<f64>) -> Vec<String> {
+    let Some(((quiet, others), max)) = phases.split_first().zip(max_ratio) else { return Vec::new() };
+    let is_slowed = |phase: &&PhaseOutcome| phase.latency.p99_ms > quiet.latency.p99_ms * max;
+    let told = |phase: &PhaseOutcome| {
+        let (p99, before) = (phase.latency.p99_ms, quiet.latency.p99_ms);
+        format!("{}: p99 {p99:.2} ms is more than {max} times the {before:.2} ms of {}", phase.name, quiet.name)
+    };
+    others.iter().filter(is_slowed).map(told).collect()
 }
 
 /// With what was wrong in words.
