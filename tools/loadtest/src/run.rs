@@ -95,7 +95,7 @@ pub fn run(plan: Plan) -> io::Result<Outcome> {
     let heard = listen(&mut hall, began, &phases, &mut progress, || players.is_finished() && beside.is_finished())?;
     let played = players.join().expect("playing does not panic");
     let besides = beside.join().expect("what happens beside does not panic");
-    let looks = watch.end()?;
+    let looks = watch.end();
     drop(progress);
 
     hall.tally.unsent = played.unsent;

@@ -104,7 +104,7 @@ fn processes(f: &mut fmt::Formatter<'_>, phase: &PhaseOutcome) -> fmt::Result {
 
 fn beside(f: &mut fmt::Formatter<'_>, phase: &PhaseOutcome) -> fmt::Result {
     let Some(beside) = &phase.beside else { return Ok(()) };
-    let counts: Vec<_> = beside.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+    let counts: Vec<_> = beside.counts.iter().map(|(what, count)| format!("{what} × {count}")).collect();
     writeln!(f, "{}: {}", phase.name, counts.join(", "))?;
     if beside.latency.count > 0 {
         writeln!(f, "{}: took {}", phase.name, beside.latency)?;

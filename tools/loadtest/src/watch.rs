@@ -81,7 +81,7 @@ pub struct ShardLook {
 /// Looks once a second, and at the borders of phases, until it is ended.
 pub struct Watch {
     stop: Sender<()>,
-    thread: JoinHandle<io::Result<Vec<Look>>>,
+    thread: JoinHandle<Vec<Look>>,
 }
 
 impl Watch {
@@ -100,10 +100,11 @@ impl Watch {
                 while let Some(moment) = borders.pop_if(|border| *border <= second).or(Some(second)) {
                     let left = (began + moment).saturating_duration_since(Instant::now());
                     match stopped.recv_timeout(left) {
-                        Err(RecvTimeoutError::Timeout) => looks.push(look(&watched, began)?),
+                        // A server that is too busy to tell its figures is what is looked for.
+                        Err(RecvTimeoutError::Timeout) => looks.extend(look(&watched, began)),
                         _ => {
-                            looks.push(look(&watched, began)?);
-                            return Ok(looks);
+                            looks.extend(look(&watched, began));
+                            return looks;
                         }
                     }
                     if moment == second {
@@ -111,13 +112,13 @@ impl Watch {
                     }
                 }
             }
-            Ok(looks)
+            looks
         })?;
         Ok(Self { stop, thread })
     }
 
     /// Ends, with a last look.
-    pub fn end(self) -> io::Result<Vec<Look>> {
+    pub fn end(self) -> Vec<Look> {
         drop(self.stop);
         self.thread.join().expect("looking does not panic")
     }
@@ -151,15 +152,13 @@ pub fn used(before: &Look, now: &Look) -> (Option<Use>, Use) {
     (server, now.load.since(&before.load))
 }
 
+/// A look at both processes, and at the server's figures, which may be slow to come: they are asked for last.
 fn look(watched: &Watched, began: Instant) -> io::Result<Look> {
     let told = |what: &str, error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+    let at = Instant::now().saturating_duration_since(began);
     let server = watched.pid.map(|pid| Sample::of(pid).map_err(|error| told("looking at the server's process", error)));
+    let (server, load) = (server.transpose()?, Sample::of(std::process::id())?);
     let figures =
         watched.admin.as_deref().map(|admin| metrics(admin).map_err(|error| told("the operators' port", error)));
-    Ok(Look {
-        server: server.transpose()?,
-        load: Sample::of(std::process::id())?,
-        figures: figures.transpose()?.unwrap_or_default(),
-        at: Instant::now().saturating_duration_since(began),
-    })
+    Ok(Look { at, server, load, figures: figures.transpose()?.unwrap_or_default() })
 }

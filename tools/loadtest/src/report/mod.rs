@@ -135,15 +135,16 @@ fn beside(outcome: &Outcome, page: &mut String) {
     }
     page.push_str("<h2>Beside the band</h2>\n<div class=\"wide\"><table><tr><th>part</th><th></th><th>p50 ms</th><th>p99</th></tr>\n");
     for (phase, beside) in besides {
+        let took = |ms| if beside.latency.count > 0 { number(ms) } else { "–".into() };
         let counts: Vec<_> =
-            beside.counts.iter().map(|(what, count)| format!("{what} {}", number(*count as f64))).collect();
+            beside.counts.iter().map(|(what, count)| format!("{what} × {}", number(*count as f64))).collect();
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td class=\"words\">{}</td><td>{}</td><td>{}</td></tr>",
             escaped(&phase.name),
             escaped(&counts.join(", ")),
-            number(beside.latency.p50_ms),
-            number(beside.latency.p99_ms)
+            took(beside.latency.p50_ms),
+            took(beside.latency.p99_ms)
         );
     }
     page.push_str("</table></div>\n");

@@ -54,7 +54,7 @@ fn the_page_shows_what_was_found_and_needs_nothing_else() {
         "hostile &amp; co",
         "passed",
         "1.5",
-        "closed &lt;1002&gt; 1\u{202f}234",
+        "closed &lt;1002&gt; × 1\u{202f}234",
         "shard 1",
         "front desk",
         "Latency over time",

@@ -52,7 +52,7 @@ impl Idle {
         let mut progress = Progress::new(common.quiet);
 
         // What a server opens at its first connection, ours to look at it, belongs to what it had before.
-        let before = Watch::begin(watched(common), Instant::now(), &[])?.end()?;
+        let before = Watch::begin(watched(common), Instant::now(), &[])?.end();
         let seating = if members == 0 {
             seat_roomless(&mut hall, &target, connections, &mut progress)?
         } else {
@@ -70,7 +70,7 @@ impl Idle {
                 second += Duration::from_secs(1);
             }
         }
-        let looks = watch.end()?;
+        let looks = watch.end();
         let own = [("connections", held.to_string()), ("in rooms of", members.to_string())];
         let settings = plan("idle", common, score, Vec::new(), &own).settings;
         let mut outcome = Outcome {
