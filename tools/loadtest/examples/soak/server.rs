@@ -1,13 +1,6 @@
-//! The server as its operator sees it: what its process takes, and what it counts.
+//! The server as its operator sees it: what its process takes, and whether that grows.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Read as _, Write as _},
-    net::TcpStream,
-    time::Duration,
-};
-
-use crate::process::{Sample, mib};
+use pianorhythm_loadtest::process::{Sample, mib};
 
 /// Memory may grow by this share, and by so many bytes: allocators keep what they had.
 const RESIDENT_SHARE: f64 = 0.10;
@@ -59,25 +52,4 @@ impl Trend {
         );
         (told, grown)
     }
-}
-
-/// The server's figures, by series, as `/metrics` tells them.
-pub fn metrics(admin: &str) -> io::Result<BTreeMap<String, f64>> {
-    let mut stream = TcpStream::connect(admin)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    if !head.starts_with("HTTP/1.1 200 ") {
-        return Err(io::Error::other(format!("/metrics answers {}", head.lines().next().unwrap_or_default())));
-    }
-    let samples = body.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
-    Ok(samples.filter_map(|(series, value)| Some((series.to_owned(), value.parse().ok()?))).collect())
-}
-
-/// The sum of a metric over all its series that have this in their labels.
-pub fn sum(metrics: &BTreeMap<String, f64>, name: &str, label: &str) -> f64 {
-    let series = metrics.iter().filter(|(series, _)| series.split('{').next() == Some(name) && series.contains(label));
-    series.map(|(_, value)| value).sum()
 }

@@ -10,8 +10,6 @@ mod audience;
 mod chance;
 mod ear;
 mod player;
-#[path = "../measure/process.rs"]
-mod process;
 mod report;
 mod server;
 
@@ -24,19 +22,17 @@ use std::{
 
 use clap::Parser;
 use pianorhythm_client::Client;
+use pianorhythm_loadtest::{
+    metrics::{metrics, sum},
+    process::Sample,
+};
 use tokio::{
     sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use crate::{
-    audience::Listener,
-    player::Plan,
-    process::Sample,
-    report::Report,
-    server::{Trend, metrics, sum},
-};
+use crate::{audience::Listener, player::Plan, report::Report, server::Trend};
 
 /// How long the rooms may take to be empty and silent after the last player was cut off, and the server to be as it was.
 const SETTLES_WITHIN: Duration = Duration::from_secs(15);
