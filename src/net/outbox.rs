@@ -251,6 +251,13 @@ impl Outbox {
         self.kernel = bytes;
     }
 
+    /// The shard stood still for so long: nobody could be written to, so nobody's reading is to blame for the age of what waits.
+    pub fn stood_still(&mut self, stall: Duration) {
+        for entry in &mut self.queue {
+            entry.at = entry.at + stall;
+        }
+    }
+
     /// Nothing waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()

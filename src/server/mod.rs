@@ -39,6 +39,7 @@ mod seating;
 pub mod server_command;
 pub mod settings;
 pub mod stage;
+mod stall;
 pub mod tree;
 pub mod user;
 mod writing;

@@ -289,7 +289,7 @@ impl Worker for Stage {
     type Message = Parcel;
 
     fn handle(&mut self, parcel: Parcel) {
-        self.now = self.clock.now();
+        self.tell_time();
         match parcel {
             Parcel::Handed(handed) => match handed.downcast::<Admission>() {
                 Ok(admission) => self.admit(*admission),
@@ -303,7 +303,7 @@ impl Worker for Stage {
     }
 
     fn turn(&mut self) -> Work {
-        self.now = self.clock.now();
+        self.tell_time();
         self.poll_sockets();
         self.core.tell_time();
         self.read_sockets();
