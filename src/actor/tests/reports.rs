@@ -35,6 +35,9 @@ fn a_report_has_every_host_with_what_it_is_and_counts() {
     }
     house.play(&b, fail::<BOB>("fails"));
     house.leap(7);
+    let mut kinds: Vec<_> = house.remote.post().registry.kinds().collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["ada", "bob", "cyd"]);
     let report = report(&mut house);
     assert_eq!(keys(&report), ["at_ms", "hosts"]);
     assert_eq!(report["at_ms"], 7);
