@@ -298,6 +298,7 @@ fn what_is_no_opening_is_refused_as_http() {
         (&REQUEST.replace("Version: 13", "Version: 8"), "426"),
         (&without("Sec-WebSocket-Key"), "400"),
         (&REQUEST.replace("GET", "POST"), "400"),
+        (&REQUEST.replace("Host: localhost", "Content-Length: 5"), "400"),
         ("\x16\x03\x01\x02\x00\x01\r\n\r\n", "400"),
         (&long, "431"),
     ] {
