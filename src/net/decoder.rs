@@ -235,12 +235,16 @@ impl Decoder {
         }
     }
 
+    /// What the header tells, in tungstenite's order: of several violations, the first is named.
     fn check(&self, header: &FrameHeader, length: u64, limit: usize) -> Result<(), FrameError> {
-        if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err(FrameError::Protocol("reserved bits without an extension"));
+        if length > limit as u64 {
+            return Err(FrameError::TooBig);
         }
         if header.mask.is_none() {
             return Err(FrameError::Protocol("a client's frame without a mask"));
+        }
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(FrameError::Protocol("reserved bits without an extension"));
         }
         match header.opcode {
             OpCode::Control(_) if !header.is_final => Err(FrameError::Protocol("a fragmented control frame")),
