@@ -104,7 +104,12 @@ pub fn run(data: &[u8]) {
     }
     let first = server::Request::try_parse(bytes);
     if let (Some(hypers), Ok(Some((_, theirs)))) = (judged.first(), first) {
-        assert_eq!(hypers.headers, *theirs.headers(), "two parsers, one head");
+        let mut headers = theirs.headers().clone();
+        if headers.contains_key(header::TRANSFER_ENCODING) {
+            // Of both, hyper forgets the one that does not count.
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        assert_eq!(hypers.headers, headers, "two parsers, one head");
         assert_eq!(hypers.opening, Opening::of(&theirs.into_parts().0));
     }
 }
