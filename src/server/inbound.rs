@@ -174,14 +174,16 @@ impl Stage {
         let peer = &mut self.peers[key];
         let rates = self.settings.rates.rates(&peer.state.session.profile);
         if peer.state.rates.try_take(rates, (MessageClass::Heartbeat, 1), self.now).is_err() {
+            // Without a pong: that one is what a flood of them is after.
             self.figures.pings_ignored.add(1);
-            return;
+            return self.strike(key);
         }
         self.send_frame(key, frame::pong(payload), Class::Essential);
     }
 
     /// The peer says good-bye: echo its code and go.
     fn closed_by_peer(&mut self, key: usize, payload: &[u8]) {
+        self.figures.good_byes.add(1);
         let code = payload.first_chunk::<2>().map_or(CloseCode::Normal.code(), |code| u16::from_be_bytes(*code));
         self.leave_room(key, Reason::Left);
         self.begin_closing(key, frame::close_raw(code, ""));
@@ -223,8 +225,15 @@ impl Stage {
             ErrorCode::Validation | ErrorCode::UnknownMessage | ErrorCode::UnknownCommand | ErrorCode::RateLimit
         );
         self.send(key, &ClientMessage::rejection(request_id, rejection));
+        if is_strike {
+            self.strike(key);
+        }
+    }
+
+    /// Holds something against a connection. Too much of it in a short time ends it.
+    fn strike(&mut self, key: usize) {
         let now = self.now;
-        if is_strike && self.peers[key].state.strikes.strike(now) {
+        if self.peers[key].state.strikes.strike(now) {
             self.close(key, CloseCode::RateLimit);
         }
     }

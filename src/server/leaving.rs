@@ -22,11 +22,9 @@ impl Stage {
         if peer.closing.is_some() {
             return;
         }
+        self.figures.closed(code).add(1);
         if code == CloseCode::TooSlow {
-            self.figures.closed_slow.add(1);
             peer.wire.drop_backlog();
-        } else {
-            self.figures.closed.add(1);
         }
         tracing::debug!(connection = %peer.id(), code = code.code(), "closing: {}", code.meaning());
         let reason = match code {

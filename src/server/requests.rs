@@ -133,11 +133,14 @@ impl Stage {
         // Shares the bytes.
         let again = midi.clone();
         match self.in_room_at_once(seat, |room, now, fx| room.play(seat.participant, midi, now, fx)) {
-            Some(Ok(_)) => self.acknowledge(key, request_id),
+            Some(Ok(played)) => {
+                self.figures.refused_events.add(played.refused.into());
+                self.acknowledge(key, request_id);
+            }
             Some(Err(refused)) if refused.tell || request_id.is_some() => {
                 self.refuse(key, request_id, refused.rejection);
             }
-            Some(Err(_)) => {}
+            Some(Err(_)) => self.figures.forbidden.add(1),
             None => {
                 // What it was to let go of must not go on sounding.
                 if !is_planted(Defect::LoseReleasesAtPanic) {
@@ -154,8 +157,10 @@ impl Stage {
             let Ok(seat) = self.seat(key) else { return };
             let midi = midi.clone();
             // What is malformed as well is not relayed; the sender hears of the limit.
-            if self.in_room_at_once(seat, |room, now, fx| rule(room, seat.participant, midi, now, fx)).is_some() {
-                return;
+            let released = self.in_room_at_once(seat, |room, now, fx| rule(room, seat.participant, midi, now, fx));
+            if let Some(released) = released {
+                let refused = released.map_or(0, |played| played.refused);
+                return self.figures.refused_events.add(refused.into());
             }
         }
         // Then by leaving: that lets go of everything.
