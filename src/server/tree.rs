@@ -39,7 +39,7 @@ use crate::{
     },
     server::{
         connection_actor::Connection, directory_keeper::DirectoryKeeper, library::Library, password_desk::PasswordDesk,
-        room_actor::RoomActor, run::RunError, settings::StageSettings, stage::Stage, user::User,
+        room_actor::RoomActor, run::RunError, settings::StageSettings, stage::Stage, user, user::User,
     },
     store::{Documents, State},
 };
@@ -82,7 +82,11 @@ impl ShardKinds {
                 stop_deadline: settings.grace_time,
                 ..KindSettings::default()
             },
-            user: KindSettings { recovery: Recovery::InPlace, ..KindSettings::default() },
+            user: KindSettings {
+                recovery: Recovery::InPlace,
+                idle_time: Some(user::REMEMBERED),
+                ..KindSettings::default()
+            },
             director: KindSettings { idle_time: None, ..KindSettings::default() },
         }
     }
