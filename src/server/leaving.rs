@@ -25,6 +25,7 @@ impl Stage {
         self.figures.closed(code).add(1);
         if code == CloseCode::TooSlow {
             peer.wire.drop_backlog();
+            peer.wire.make_room(&self.settings.socket);
         }
         tracing::debug!(connection = %peer.id(), code = code.code(), "closing: {}", code.meaning());
         let reason = match code {

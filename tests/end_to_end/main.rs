@@ -11,6 +11,7 @@ mod support;
 mod actors;
 mod chat;
 mod frames;
+mod frozen_readers;
 mod handshake;
 mod lifecycle;
 mod moderation;
