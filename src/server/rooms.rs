@@ -203,11 +203,18 @@ impl Stage {
                 self.too_slow.push(key);
             }
         }
-        if !cell.is_gathering {
-            cell.is_gathering = true;
-            self.gather.add(id.slot as usize, cell.spoke_at, now);
+        if class == Class::Cursor {
+            if !cell.has_cursors {
+                cell.has_cursors = true;
+                self.gather.add_cursors(id.slot as usize, now);
+            }
+        } else {
+            if !cell.is_gathering {
+                cell.is_gathering = true;
+                self.gather.add(id.slot as usize, cell.spoke_at, now);
+            }
+            cell.spoke_at = now;
         }
-        cell.spoke_at = now;
         self.figures.deliveries.add(deliveries);
     }
 
