@@ -221,6 +221,21 @@ impl Room {
         Some(&self.members[self.index(participant)?].profile)
     }
 
+    /// Whether a member is the room's owner, with this connection or another.
+    pub fn is_owned_by(&self, participant: Participant) -> bool {
+        self.index(participant).is_some_and(|index| self.is_owner(&self.members[index].profile.user_id))
+    }
+
+    /// The owner's lowest number in the room, where it is in.
+    pub fn owner_in(&self) -> Option<Participant> {
+        self.owner_participant()
+    }
+
+    /// The number of the member on this socket.
+    pub fn participant_of(&self, connection: ConnectionId) -> Option<Participant> {
+        self.members.iter().find(|member| member.connection == connection).map(|member| member.participant)
+    }
+
     /// How many timestamps of notes lay outside what is taken and were moved to its edge.
     pub fn clamped(&self) -> u64 {
         self.clamped
