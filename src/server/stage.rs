@@ -391,4 +391,6 @@ impl Worker for Stage {
 }
 
 #[cfg(test)]
+mod spill_tests;
+#[cfg(test)]
 mod tests;

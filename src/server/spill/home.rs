@@ -90,7 +90,7 @@ impl Stage {
     fn serve_spill(&mut self, room: ActorId) {
         let (now, after, bounds) = (self.now, self.settings.spill_after, self.pending_bounds());
         let Some(cell) = self.rooms.get_mut(room).and_then(RoomActor::cell_mut) else { return };
-        if cell.room.len() < after / 2 {
+        if cell.room.len() * 2 < after {
             cell.away.recall(MOVES_PER_TURN, now);
         } else if cell.members.len() > after && !self.is_draining {
             self.hand_on(room);
