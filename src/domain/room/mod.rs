@@ -4,6 +4,7 @@
 //! - `seats` reserving and taking a place · `departure` leaving it · `ownership` the crown
 //! - `play` the note path · `silence` letting go of what a member holds
 //! - `talk` chat and its commands · `moderation` kick, ban, mute, transfer · `change` settings, name, password
+//! - `shared` what snapshots share
 //! - `presence` profiles and avatars · `roster` who is told what about the room · `upkeep` what time brings about
 //!
 //! Invariants:
@@ -33,6 +34,7 @@ use self::{
     departure::Crowd,
     members::{Member, UserState},
     seats::Seat,
+    shared::Shared,
 };
 use crate::{
     domain::{
@@ -60,13 +62,15 @@ mod presence;
 mod record;
 mod roster;
 mod seats;
+mod shared;
 mod silence;
 mod talk;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 
-/// A room. A copy is a snapshot: what a transition that fails half way has changed is given up with it.
+/// A room. A copy is a snapshot: what a transition that fails half way has changed is given up with it. It shares the members that
+/// the transition does not change, so that it costs a crowd little.
 #[derive(Clone)]
 pub struct Room {
     key: RoomKey,
@@ -80,9 +84,9 @@ pub struct Room {
     /// Since when the owner's grace time runs.
     owner_away_since: Option<Timestamp>,
     /// Sorted by participant.
-    members: Vec<Member>,
+    members: Vec<Shared<Member>>,
     /// What two tabs of one user share; a member knows its place here. Vacant entries are used again.
-    users: Vec<UserState>,
+    users: Vec<Shared<UserState>>,
     seats: Vec<Seat>,
     last_participant: u32,
     bans: Vec<Ban>,
