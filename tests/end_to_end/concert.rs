@@ -134,7 +134,7 @@ fn concert(size: usize, spill_after: usize, notes: usize) {
         config.http.max_connections_per_address = 2 * size;
         (config.rooms.default_room_capacity, config.rooms.max_room_capacity) = (size as u32, size as u32);
     });
-    let room = room_on(1);
+    let room = room_on(1, 0);
     let progress = Arc::new(Progress::default());
     let (senders, readers): (Vec<Sender<Member>>, Vec<_>) = (0..READERS)
         .map(|_| {
