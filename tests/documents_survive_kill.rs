@@ -1,7 +1,7 @@
 //! What the embedded documents have acknowledged is there after a SIGKILL at any moment, and the file opens by itself.
 //!
-//! The test starts itself as a child that writes and prints what was acknowledged, kills it, and looks. Thirty times,
-//! on the same folder.
+//! The test starts itself as a child that writes and prints what was acknowledged, kills it, and looks. Thirty times, or
+//! as often as `KILL_ROUNDS` says, on the same folder.
 
 use std::{
     collections::HashMap,
@@ -10,6 +10,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio, exit},
     sync::Arc,
+    time::Duration,
 };
 
 use pianorhythm_server::{
@@ -22,18 +23,22 @@ use pianorhythm_server::{
     store::{DOCUMENTS_FILE, DataDir, Documents, EmbeddedDocuments},
 };
 
+/// How often, where nothing else is asked for.
 const ROUNDS: usize = 30;
 const WRITERS: usize = 8;
+/// Said before it opens the file.
+const OPENING: &str = "opening the file";
 /// The folder of the child; a process without it is no child.
 const FOLDER: &str = "DOCUMENTS_SURVIVE_KILL_FOLDER";
 const ROUND: &str = "DOCUMENTS_SURVIVE_KILL_ROUND";
 
 #[test]
 fn what_was_acknowledged_is_there_after_each_kill() {
+    let rounds = env::var("KILL_ROUNDS").map_or(ROUNDS, |rounds| number(&rounds) as usize);
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = HashMap::new();
     let mut seen = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut child = start_child(folder.path(), round);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Now in the middle of opening, now after a few commits, now after many.
@@ -50,7 +55,21 @@ fn what_was_acknowledged_is_there_after_each_kill() {
         seen += acks;
         check(folder.path(), &acknowledged, round);
     }
-    assert!(seen > ROUNDS * 5, "only {seen} changes were acknowledged in all");
+    assert!(seen > rounds * 5, "only {seen} changes were acknowledged in all");
+}
+
+#[test]
+fn who_is_killed_while_it_makes_the_file_leaves_nothing_to_clear_up() {
+    for round in 0..ROUNDS {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = start_child(folder.path(), 0);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while !lines.next().expect("the child opens").unwrap().contains(OPENING) {}
+        std::thread::sleep(Duration::from_micros(100 * round as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        check(folder.path(), &HashMap::new(), round);
+    }
 }
 
 /// Not a test of its own: what the child does.
@@ -60,6 +79,7 @@ fn child_writes_until_it_is_killed() {
     let round = number(&env::var(ROUND).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
+        println!("{OPENING}");
         let (_folder, store) = open(Path::new(&folder));
         let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(store.clone(), writer, round))).collect();
         for writer in writers {

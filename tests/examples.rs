@@ -1,36 +1,19 @@
 //! The examples do what they say, and end by themselves.
-//!
-//! `cargo test` builds them beside the tests. Where only some tests were asked for it does not, and they are built here.
 
 #![allow(clippy::disallowed_methods, reason = "it waits for processes")]
 
+#[path = "support/example.rs"]
+mod example;
+
 use std::{
-    env,
-    path::PathBuf,
     process::{Command, Output, Stdio},
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
+use example::path;
+
 /// None takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// Where cargo puts an example: `examples` lies beside the `deps` that this test runs from.
-fn path(name: &str) -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("cargo runs tests from its own folder");
-    let path = profile.join("examples").join(name);
-    static BUILDING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = BUILDING.lock();
-    if !path.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--workspace", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        cargo.arg("--target-dir").arg(profile.parent().unwrap());
-        cargo.args((!cfg!(debug_assertions)).then_some("--release"));
-        assert!(cargo.status().unwrap().success(), "{name} does not build");
-    }
-    path
-}
 
 /// Runs an example to its end, and returns what it printed, by lines.
 fn run(name: &str) -> Vec<String> {

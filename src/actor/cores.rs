@@ -56,6 +56,13 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_is_pinned_to_a_core_that_there_is() {
+        let core = CorePlan::of_this_process(None).front_desk;
+        let pinned = std::thread::spawn(move || [core, 1023].map(pin_current_thread)).join().unwrap();
+        assert_eq!(pinned, [true, false]);
+    }
+
+    #[test]
     fn on_one_core_both_share_it() {
         assert_eq!(plan(&[5], 8, 0), CorePlan { shards: vec![5], front_desk: 5 });
     }

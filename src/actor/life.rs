@@ -374,9 +374,8 @@ pub(crate) fn stop<A: Actor>(world: &mut A::World, id: ActorId, waiter: Option<L
     match cell.phase {
         // In the middle of a message: it ends after that.
         Phase::Running if cell.value.is_none() => cell.extras().is_to_stop = true,
-        // It has a value to clean up.
-        _ if cell.value.is_some() => begin_ending::<A>(world, id, false),
-        _ => finish::<A>(world, id, Cause::Stopped),
+        // One without a value has nothing to clean up, and has ended by that.
+        _ => begin_ending::<A>(world, id, false),
     }
 }
 

@@ -268,6 +268,8 @@ impl<M> Mesh<M> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn small() -> (Address<u32>, Inbox<u32>) {
@@ -282,6 +284,31 @@ mod tests {
         address.try_send(Lane::Control, 1).unwrap();
         assert_eq!([inbox.try_next(), inbox.try_next(), inbox.try_next()], [Some(1), Some(2), Some(3)]);
         assert_eq!(inbox.try_next(), None);
+    }
+
+    #[test]
+    fn what_waits_is_counted_over_all_lanes() {
+        let (address, inbox) = small();
+        assert!(inbox.is_empty());
+        address.try_send(Lane::Data, 3).unwrap();
+        address.try_send(Lane::Control, 1).unwrap();
+        address.try_reserve().unwrap().send(2).unwrap();
+        for left in (0..3).rev() {
+            assert_eq!((address.depth(), inbox.is_empty()), (left + 1, false));
+            inbox.try_next();
+        }
+        assert_eq!((address.depth(), inbox.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn a_mesh_reaches_each_of_its_shards() {
+        let (mesh, inboxes) = Mesh::new(2, Capacity::default());
+        assert_eq!((mesh.len(), mesh.is_empty()), (2, false));
+        for (shard, inbox) in inboxes.iter().enumerate() {
+            mesh.shard(shard).try_send(Lane::Data, shard).unwrap();
+            assert_eq!(inbox.try_next(), Some(shard));
+        }
+        assert!(Mesh::<u32>::new(0, Capacity::default()).0.is_empty(), "one without shards");
     }
 
     #[test]
@@ -343,5 +370,14 @@ mod tests {
         assert_eq!(inbox.rung.len(), 1);
         inbox.wake_up();
         assert_eq!(inbox.rung.len(), 0);
+    }
+
+    #[test]
+    fn a_shard_that_sleeps_waits_for_the_bell() {
+        let (address, inbox) = small();
+        assert!(inbox.fall_asleep());
+        assert_eq!(inbox.rung().now_or_never(), None);
+        address.try_send(Lane::Data, 1).unwrap();
+        assert_eq!(inbox.rung().now_or_never(), Some(()));
     }
 }

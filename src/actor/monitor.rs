@@ -63,11 +63,12 @@ pub(crate) fn tell<W: World>(world: &mut W, (host, watch): (u16, u64), ended: En
 /// Another host watches an actor of this one, or does so no more.
 pub(crate) fn watched_from_afar<W: World>(world: &mut W, target: ActorId, watcher: (u16, u64), is_on: bool) {
     let ops = world.core().kinds.get(usize::from(target.kind)).map(|kind| kind.ops);
-    match ops {
-        Some(ops) if !is_on => ops.unwatch(world, target, watcher),
-        Some(ops) if ops.watch(world, target, watcher) => {}
-        _ if is_on => tell(world, watcher, Ended { actor: Some(target), cause: Cause::NoSuchActor }),
-        _ => {}
+    if is_on {
+        if !ops.is_some_and(|ops| ops.watch(world, target, watcher)) {
+            tell(world, watcher, Ended { actor: Some(target), cause: Cause::NoSuchActor });
+        }
+    } else if let Some(ops) = ops {
+        ops.unwatch(world, target, watcher);
     }
 }
 

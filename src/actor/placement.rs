@@ -47,6 +47,9 @@ mod tests {
         // Worked out by another implementation.
         assert_eq!(placed(3), [1, 2, 1, 1, 2]);
         assert_eq!(placed(64), [59, 10, 38, 20, 58]);
+        // So many that each step has to be exact.
+        let exact = [981_341_955_949, 913_970_573_932, 309_850_841_718, 671_761_755_310, 601_481_110_044];
+        assert_eq!(placed(1 << 40), exact);
     }
 
     #[test]

@@ -61,9 +61,9 @@ pub(crate) fn pick<A: Actor>(table: &mut Table<A>, route: &Route) -> Result<u32,
             (0..count).min_by_key(|member| depth(table.pool[*member])).unwrap_or(0)
         }
         Route::RoundRobin => {
-            table.pool_cursor = (table.pool_cursor + 1) % count;
-            // Counted from the member after the last one.
-            (table.pool_cursor + count - 1) % count
+            let member = table.pool_cursor % count;
+            table.pool_cursor = member + 1;
+            member
         }
     };
     Ok(table.pool[member])

@@ -139,6 +139,15 @@ mod tests {
     }
 
     #[test]
+    fn whose_key_is_spelled_out_is_known_by_kind_slot_and_generation() {
+        let running = Running::default();
+        for (kind, slot, generation) in [(3, 7, 1), (4, 7, 1), (4, 8, 1), (4, 8, 2)] {
+            assert!(running.is_other(kind, slot, generation));
+            assert!(!running.is_other(kind, slot, generation));
+        }
+    }
+
+    #[test]
     fn what_was_noted_before_can_be_noted_again() {
         let running = Running::default();
         running.begin(3, Moment::from_ms(1), 2_000_000);

@@ -36,11 +36,13 @@ pub enum StartupError {
 /// Returns how many files this process may open.
 pub fn check() -> Result<u64, StartupError> {
     let locked = raise(libc::RLIMIT_MEMLOCK, LOCKED_MEMORY_BYTES).map_err(StartupError::Limit)?;
-    if locked < LOCKED_MEMORY_BYTES {
-        return Err(StartupError::LockedMemory { allowed: locked });
-    }
-    probe_ring()?;
+    check_locked(locked)?;
+    probe_ring(1)?;
     raise(libc::RLIMIT_NOFILE, u64::MAX).map_err(StartupError::Limit)
+}
+
+fn check_locked(allowed: u64) -> Result<(), StartupError> {
+    if allowed < LOCKED_MEMORY_BYTES { Err(StartupError::LockedMemory { allowed }) } else { Ok(()) }
 }
 
 /// Raises a soft limit to `wanted` or the hard limit, whichever is lower; never lowers it. Returns it.
@@ -61,12 +63,12 @@ fn raise(resource: libc::__rlimit_resource_t, wanted: u64) -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// Makes a ring of one entry and closes it again.
-fn probe_ring() -> Result<(), StartupError> {
+/// Makes a ring of so many entries and closes it again.
+fn probe_ring(entries: u32) -> Result<(), StartupError> {
     // The kernel's `struct io_uring_params`: 120 bytes, all zero asks for the defaults.
     let mut parameters = [0u64; 15];
     // SAFETY: the kernel writes within the 120 bytes given.
-    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) };
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, parameters.as_mut_ptr()) };
     if ring < 0 {
         return Err(match io::Error::last_os_error().raw_os_error() {
             Some(libc::ENOSYS) => StartupError::NoRing,
@@ -82,8 +84,41 @@ fn probe_ring() -> Result<(), StartupError> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn a_machine_that_runs_the_tests_allows_shards() {
-        assert!(super::check().unwrap() >= 64);
+        assert!(check().unwrap() >= 64);
+    }
+
+    #[test]
+    fn half_a_mebibyte_has_to_be_locked() {
+        assert!(check_locked(524_288).is_ok());
+        let error = check_locked(524_287).unwrap_err();
+        assert!(error.to_string().starts_with("only 524287 bytes of memory may be locked and io_uring wants 524288"));
+    }
+
+    #[test]
+    fn a_limit_is_raised_as_far_as_it_may_be_and_never_lowered() {
+        // Nothing here has message queues.
+        let resource = libc::RLIMIT_MSGQUEUE;
+        let limit = || {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: `limit` is a valid place for the answer.
+            assert_eq!(unsafe { libc::getrlimit(resource, &raw mut limit) }, 0);
+            limit
+        };
+        let low = libc::rlimit { rlim_cur: 1000, ..limit() };
+        // SAFETY: `low` is initialised.
+        assert_eq!(unsafe { libc::setrlimit(resource, &raw const low) }, 0);
+        for (wanted, raised) in [(500, 1000), (2000, 2000), (u64::MAX, low.rlim_max)] {
+            assert_eq!((raise(resource, wanted).unwrap(), limit().rlim_cur), (raised, raised));
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_says_against_a_ring_is_told() {
+        assert!(probe_ring(1).is_ok());
+        assert!(matches!(probe_ring(0), Err(StartupError::Limit(_))), "a ring has an entry");
     }
 }

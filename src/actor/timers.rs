@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(timers.pop_due(Moment::from_ms(10)), Some("first"));
         assert_eq!(timers.pop_due(Moment::from_ms(15)), Some("second"));
         assert_eq!(timers.pop_due(Moment::from_ms(15)), None);
-        assert_eq!(timers.len(), 1);
+        assert_eq!((timers.len(), timers.is_empty()), (1, false));
     }
 
     #[test]

@@ -12,11 +12,22 @@ static ONE_IN: AtomicU32 = AtomicU32::new(0);
 thread_local! {
     static NEXT: Cell<u32> = const { Cell::new(0) };
     static STATE: Cell<u64> = const { Cell::new(0x9E37_79B9_7F4A_7C15) };
+    /// What this thread was told for itself.
+    static HERE: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
-/// From now on one in so many points that are passed panics; 0 switches faults off.
+/// What panics on purpose say.
+pub const CAUSE: &str = "a fault on purpose";
+
+/// From now on one in so many points that are passed panics, on any thread; 0 switches faults off.
 pub fn inject(one_in: u32) {
     ONE_IN.store(one_in, Ordering::Relaxed);
+}
+
+/// The same for this thread alone, whatever the others are told; which points these are follows from the seed.
+pub fn inject_here(one_in: u32, seed: u64) {
+    HERE.set(Some(one_in));
+    STATE.set(seed);
 }
 
 /// The point that this thread passes as the `nth` from now on panics, by whatever others do; 0 for none.
@@ -31,8 +42,8 @@ pub fn at(nth: u32) {
 pub fn point() {
     let next = NEXT.get();
     NEXT.set(next.saturating_sub(1));
-    assert!(next != 1, "a fault on purpose");
-    let one_in = ONE_IN.load(Ordering::Relaxed);
+    assert!(next != 1, "{CAUSE}");
+    let one_in = HERE.get().unwrap_or_else(|| ONE_IN.load(Ordering::Relaxed));
     if one_in == 0 {
         return;
     }
@@ -41,5 +52,5 @@ pub fn point() {
         state.set(state.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
         (state.get() >> 33) as u32
     });
-    assert!(!drawn.is_multiple_of(one_in), "a fault on purpose");
+    assert!(!drawn.is_multiple_of(one_in), "{CAUSE}");
 }

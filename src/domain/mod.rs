@@ -19,6 +19,7 @@
 pub mod bucket;
 pub mod chat;
 pub mod command;
+pub mod defect;
 #[cfg(feature = "faults")]
 pub mod fault;
 pub mod held;

@@ -37,6 +37,9 @@ pub enum OpeningError {
     /// Not a GET of HTTP/1.1.
     #[error("a WebSocket handshake is a GET of HTTP/1.1")]
     Request,
+    /// It announces a body, of which nobody could say whether it is one or the first frames.
+    #[error("a WebSocket handshake has no body")]
+    Body,
     /// Another version of WebSocket.
     #[error("only version 13 of WebSocket is spoken")]
     Version,
@@ -57,6 +60,10 @@ impl Opening {
         }
         if request.method != Method::GET || request.version != Version::HTTP_11 {
             return Err(OpeningError::Request);
+        }
+        let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
+        if headers.contains_key(header::TRANSFER_ENCODING) || lengths.any(|length| length != "0") {
+            return Err(OpeningError::Body);
         }
         if only(headers, header::SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
             return Err(OpeningError::Version);
@@ -98,7 +105,9 @@ impl OpeningError {
                 headers.insert(header::SEC_WEBSOCKET_VERSION, VERSION);
                 response
             }
-            Self::Request | Self::Key | Self::Subprotocol => envelope::failure(StatusCode::BAD_REQUEST, rejection),
+            Self::Request | Self::Body | Self::Key | Self::Subprotocol => {
+                envelope::failure(StatusCode::BAD_REQUEST, rejection)
+            }
         }
     }
 }
@@ -203,6 +212,9 @@ mod tests {
         assert_eq!(refused("connection", "keep-alive"), E::NotAnUpgrade);
         assert_eq!(refused("upgrade", ""), E::NotAnUpgrade);
         assert_eq!(refused("upgrade", "h2c"), E::NotAnUpgrade);
+        assert_eq!(refused("content-length", "5"), E::Body);
+        assert_eq!(refused("transfer-encoding", "chunked"), E::Body);
+        assert!(Opening::of(&request(&[("content-length", "0")])).is_ok());
         assert_eq!(refused("sec-websocket-version", ""), E::Version);
         assert_eq!(refused("sec-websocket-version", "8"), E::Version);
         assert_eq!(refused("sec-websocket-key", ""), E::Key);

@@ -106,6 +106,11 @@ impl Wire {
         &self.outbox
     }
 
+    /// What waits to be written, to change.
+    pub fn outbox_mut(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
     /// What was shed since this was last asked.
     pub fn take_shed(&mut self) -> Shed {
         self.outbox.take_shed()

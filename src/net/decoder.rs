@@ -1,8 +1,10 @@
 //! Client frames: parsed and unmasked in place, fragments put together, the rules of RFC 6455 kept.
 //!
 //! The decoder takes whatever bytes have arrived and gives one [`Event`] at a time. It owns nothing of a message that came
-//! whole: the payload is a range of the caller's buffer. It keeps the tail of an unfinished frame and the
-//! fragments of an unfinished message, both bounded by the message limit.
+//! whole: the payload is a range of the caller's buffer. Of a message that comes in pieces, fragments or parts of a frame, it
+//! takes each piece in as it comes: unmasked, bounded by the message limit, and text judged at once, so that what can not
+//! become UTF-8 any more is refused without waiting for the frame's end. The tail that is kept besides is less than a header,
+//! or than a control frame.
 
 use std::{io::Cursor, ops::Range};
 
@@ -34,7 +36,7 @@ pub enum Kind {
 pub enum Payload {
     /// In the caller's buffer, from where it was given.
     InPlace(Range<usize>),
-    /// Put together from fragments.
+    /// Put together from what came in pieces.
     Assembled(Vec<u8>),
 }
 
@@ -57,12 +59,12 @@ pub enum Step {
         /// What was in them.
         event: Event,
     },
-    /// A fragment was taken in; the next step starts `used` bytes on.
+    /// A piece of a message was taken in; the next step starts `used` bytes on.
     Fragment {
         /// Bytes used up.
         used: usize,
     },
-    /// The frame is not whole yet.
+    /// There is nothing to be taken in yet: no bytes, or part of a header or of a control frame.
     NeedMore,
 }
 
@@ -91,13 +93,50 @@ impl FrameError {
     }
 }
 
-/// A message whose fragments are coming in.
+/// A message whose pieces are coming in.
 #[derive(Debug, Serialize, Deserialize)]
 struct Partial {
     text: bool,
     bytes: Vec<u8>,
     /// How many bytes of text are known to be valid.
     checked: usize,
+    /// The frame that is coming in; none between two.
+    frame: Option<Begun>,
+}
+
+/// A data frame of which the end has not come.
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    is_final: bool,
+    /// Turned so that its first byte is the next byte's.
+    mask: [u8; 4],
+    /// Bytes that are still to come: at least one.
+    left: usize,
+}
+
+impl Partial {
+    fn new(text: bool) -> Self {
+        Self { text, bytes: Vec::new(), checked: 0, frame: None }
+    }
+
+    /// Takes a piece in, unmasked; `is_last`: the message ends with it.
+    fn take(&mut self, piece: &[u8], is_last: bool) -> Result<(), FrameError> {
+        self.bytes.extend_from_slice(piece);
+        if self.text {
+            match std::str::from_utf8(&self.bytes[self.checked..]) {
+                Ok(_) => self.checked = self.bytes.len(),
+                // A character may go on in the next piece, but not after the last.
+                Err(error) if error.error_len().is_none() && !is_last => self.checked += error.valid_up_to(),
+                Err(_) => return Err(FrameError::InvalidUtf8),
+            }
+        }
+        Ok(())
+    }
+
+    fn into_event(self) -> Event {
+        let kind = if self.text { Kind::Text } else { Kind::Binary };
+        Event { kind, payload: Payload::Assembled(self.bytes) }
+    }
 }
 
 /// The state of one connection's inbound side between reads. Moves with its connection.
@@ -136,20 +175,36 @@ impl Decoder {
 
     /// Parses the next frame of `input`, unmasking it in place. Messages are at most `limit` bytes.
     pub fn step(&mut self, input: &mut [u8], limit: usize) -> Result<Step, FrameError> {
+        if self.partial.as_ref().is_some_and(|partial| partial.frame.is_some()) {
+            return self.go_on(input);
+        }
         let mut cursor = Cursor::new(&*input);
         let header = FrameHeader::parse(&mut cursor).map_err(|_| FrameError::Protocol("a reserved op code"))?;
         let Some((header, length)) = header else { return Ok(Step::NeedMore) };
         let start = cursor.position() as usize;
         self.check(&header, length, limit)?;
+        let mask = header.mask.expect("checked above");
         // The limit was checked: the length is small.
         let end = start + length as usize;
-        if input.len() < end {
-            return Ok(Step::NeedMore);
-        }
-        unmask(&mut input[start..end], header.mask.expect("checked above"));
+        let is_whole = input.len() >= end;
         let event = match header.opcode {
-            OpCode::Control(control) => Some(control_event(control, &input[start..end], start)?),
-            OpCode::Data(data) => self.data_event(data, header.is_final, &input[start..end], start)?,
+            OpCode::Control(_) if !is_whole => return Ok(Step::NeedMore),
+            OpCode::Data(data) if !is_whole => {
+                let partial = self.partial.get_or_insert_with(|| Partial::new(data == Data::Text));
+                partial.frame = Some(Begun { is_final: header.is_final, mask, left: length as usize });
+                return Ok(match self.go_on(&mut input[start..])? {
+                    Step::Fragment { used } => Step::Fragment { used: start + used },
+                    _ => Step::Fragment { used: start },
+                });
+            }
+            OpCode::Control(control) => {
+                unmask(&mut input[start..end], mask);
+                Some(control_event(control, &input[start..end], start)?)
+            }
+            OpCode::Data(data) => {
+                unmask(&mut input[start..end], mask);
+                self.data_event(data, header.is_final, &input[start..end], start)?
+            }
         };
         Ok(match event {
             Some(event) => Step::Event { used: end, event },
@@ -157,12 +212,39 @@ impl Decoder {
         })
     }
 
+    /// Takes in what has come of the frame that is coming in.
+    fn go_on(&mut self, input: &mut [u8]) -> Result<Step, FrameError> {
+        let partial = self.partial.as_mut().expect("a message is coming in");
+        let frame = partial.frame.as_mut().expect("a frame is coming in");
+        let used = frame.left.min(input.len());
+        if used == 0 {
+            return Ok(Step::NeedMore);
+        }
+        unmask(&mut input[..used], frame.mask);
+        frame.mask.rotate_left(used % 4);
+        frame.left -= used;
+        let is_over = frame.left == 0;
+        let is_last = is_over && frame.is_final;
+        if is_over {
+            partial.frame = None;
+        }
+        partial.take(&input[..used], is_last)?;
+        match self.partial.take_if(|_| is_last) {
+            Some(whole) => Ok(Step::Event { used, event: whole.into_event() }),
+            None => Ok(Step::Fragment { used }),
+        }
+    }
+
+    /// What the header tells, in tungstenite's order: of several violations, the first is named.
     fn check(&self, header: &FrameHeader, length: u64, limit: usize) -> Result<(), FrameError> {
-        if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err(FrameError::Protocol("reserved bits without an extension"));
+        if length > limit as u64 {
+            return Err(FrameError::TooBig);
         }
         if header.mask.is_none() {
             return Err(FrameError::Protocol("a client's frame without a mask"));
+        }
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(FrameError::Protocol("reserved bits without an extension"));
         }
         match header.opcode {
             OpCode::Control(_) if !header.is_final => Err(FrameError::Protocol("a fragmented control frame")),
@@ -196,23 +278,9 @@ impl Decoder {
             }
             return Ok(Some(Event { kind, payload: Payload::InPlace(start..start + payload.len()) }));
         }
-        let partial =
-            self.partial.get_or_insert_with(|| Partial { text: data == Data::Text, bytes: Vec::new(), checked: 0 });
-        partial.bytes.extend_from_slice(payload);
-        if partial.text {
-            match std::str::from_utf8(&partial.bytes[partial.checked..]) {
-                Ok(_) => partial.checked = partial.bytes.len(),
-                // A character may go on in the next fragment, but not after the last.
-                Err(error) if error.error_len().is_none() && !is_final => partial.checked += error.valid_up_to(),
-                Err(_) => return Err(FrameError::InvalidUtf8),
-            }
-        }
-        if !is_final {
-            return Ok(None);
-        }
-        let partial = self.partial.take().expect("it was just there");
-        let kind = if partial.text { Kind::Text } else { Kind::Binary };
-        Ok(Some(Event { kind, payload: Payload::Assembled(partial.bytes) }))
+        let partial = self.partial.get_or_insert_with(|| Partial::new(data == Data::Text));
+        partial.take(payload, is_final)?;
+        Ok(self.partial.take_if(|_| is_final).map(Partial::into_event))
     }
 }
 

@@ -162,6 +162,8 @@ impl Outbox {
     /// Queues a frame after which there is none, whatever the bounds say: a close that is sent because they are passed must
     /// not be refused by them.
     pub fn push_last(&mut self, frame: Bytes, now: Timestamp) {
+        // Nor are gaps told: they would go behind it.
+        self.gaps.clear();
         self.bytes += frame.len();
         self.queue.push_back(Entry { frame, class: Class::Essential, at: now });
     }
@@ -264,6 +266,13 @@ impl Outbox {
     /// The kernel took no more; it holds this many bytes.
     pub fn note_kernel(&mut self, bytes: usize) {
         self.kernel = bytes;
+    }
+
+    /// The shard stood still for so long: nobody could be written to, so nobody's reading is to blame for the age of what waits.
+    pub fn stood_still(&mut self, stall: Duration) {
+        for entry in &mut self.queue {
+            entry.at = entry.at + stall;
+        }
     }
 
     /// Nothing waits.
@@ -412,6 +421,19 @@ mod tests {
         let gaps = outbox.take_gaps(START, &BOUNDS);
         assert_eq!(gaps, [(1, 5)], "the long frame shed the fourth too");
         assert!(outbox.take_gaps(START, &BOUNDS).is_empty(), "once");
+    }
+
+    #[test]
+    fn nothing_goes_behind_the_last_frame() {
+        let mut outbox = Outbox::default();
+        for sequence in 1..=4 {
+            outbox.push(frame(40), midi(sequence), START, &BOUNDS);
+        }
+        assert!(outbox.has_gaps());
+        outbox.push_last(frame(7), START);
+        let bytes = outbox.bytes();
+        outbox.advance(bytes);
+        assert!(outbox.take_gaps(START, &BOUNDS).is_empty(), "a gap would follow the close");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Chance for spreads and ids, not for secrets: a xorshift* generator seeded by the system.
+//! Chance for spreads and ids, not for secrets: a xorshift* generator seeded by the system, or by who wants it to draw the
+//! same again.
 
 /// A small generator (Vigna's xorshift64*).
 #[derive(Debug)]
@@ -11,6 +12,12 @@ impl Chance {
         let fallback = std::ptr::from_ref(&seed) as u64;
         let seed = if getrandom::fill(&mut seed).is_ok() { u64::from_ne_bytes(seed) } else { fallback };
         Self(seed | 1)
+    }
+
+    /// One that draws the same numbers as every other of this seed.
+    pub fn from_seed(seed: u64) -> Self {
+        // Spread: small seeds are near each other, and the first draws of near states are, too.
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
     /// A number, each as likely as any but 0, which never comes.

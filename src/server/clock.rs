@@ -20,7 +20,12 @@ impl Clock {
     /// Over a clock of actors, whose start is now.
     pub fn over(actors: ActorClock) -> Self {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { epoch_us: u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX), actors }
+        Self::beginning(Timestamp::from_us(u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX)), actors)
+    }
+
+    /// Over a clock of actors that started at this time.
+    pub fn beginning(start: Timestamp, actors: ActorClock) -> Self {
+        Self { epoch_us: start.as_us(), actors }
     }
 
     /// The time now.
@@ -36,6 +41,10 @@ impl Clock {
 
 /// The processor time that the calling thread has used since it began.
 pub fn thread_cpu_time() -> Duration {
+    #[cfg(feature = "simulation")]
+    if let Some(used) = crate::server::simulated::processor_time() {
+        return used;
+    }
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for the answer. The clock exists on every Linux, so that the call does not fail.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };

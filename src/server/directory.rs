@@ -6,9 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::sync::Mutex;
 
 use crate::{
+    actor::moment::Moment,
     domain::{lobby, room::RoomSummary, room_settings::RoomKind},
     protocol::{
         ids::RoomKey,
@@ -40,7 +41,7 @@ const LIST_AGE: Duration = Duration::from_millis(200);
 pub struct Directory {
     state: Arc<dyn State>,
     /// The listed rooms, sorted, and when they were read.
-    list: Mutex<Option<(Instant, Arc<[Entry]>)>>,
+    list: Mutex<Option<(Moment, Arc<[Entry]>)>>,
 }
 
 impl Directory {
@@ -74,9 +75,15 @@ impl Directory {
         Ok(lobby::choose_lobby(known))
     }
 
-    /// A page of the listed rooms: lobbies first, by number, then the fullest.
-    pub async fn page(&self, page: u32, limit: u32, kind: Option<RoomKind>) -> Result<RoomList, StoreError> {
-        let list = self.listed().await?;
+    /// A page of the listed rooms: lobbies first, by number, then the fullest. `now` is when it is asked for.
+    pub async fn page(
+        &self,
+        page: u32,
+        limit: u32,
+        kind: Option<RoomKind>,
+        now: Moment,
+    ) -> Result<RoomList, StoreError> {
+        let list = self.listed(now).await?;
         let of_kind = || list.iter().filter(|entry| kind.is_none_or(|kind| entry.kind == kind));
         let skip = (page.saturating_sub(1) as usize).saturating_mul(limit as usize);
         let rooms = of_kind().skip(skip).take(limit as usize).map(|entry| entry.info.clone()).collect();
@@ -84,10 +91,10 @@ impl Directory {
     }
 
     /// The listed rooms in their order, at most [`LIST_AGE`] old. Who comes while they are read waits for that reading.
-    async fn listed(&self) -> Result<Arc<[Entry]>, StoreError> {
+    async fn listed(&self, now: Moment) -> Result<Arc<[Entry]>, StoreError> {
         let mut list = self.list.lock().await;
         if let Some((read_at, entries)) = &*list
-            && read_at.elapsed() < LIST_AGE
+            && now.since(*read_at) < LIST_AGE
         {
             return Ok(entries.clone());
         }
@@ -99,7 +106,7 @@ impl Directory {
             (rank, std::cmp::Reverse(entry.info.user_count), entry.info.room_id.clone())
         });
         let entries: Arc<[Entry]> = entries.into();
-        *list = Some((Instant::now(), entries.clone()));
+        *list = Some((now, entries.clone()));
         Ok(entries)
     }
 

@@ -155,7 +155,7 @@ impl Actor for DirectoryKeeper {
                 let read = async move {
                     match question {
                         DirectoryMessage::ListRooms { page, limit, kind } => {
-                            directory.page(page, limit, kind).await.map(DirectoryReply::Rooms)
+                            directory.page(page, limit, kind, now).await.map(DirectoryReply::Rooms)
                         }
                         _ => directory.pick_lobby().await.map(DirectoryReply::Lobby),
                     }

@@ -37,6 +37,10 @@ pub struct Series {
 figures! {
     /// Server time of the shard's last heartbeat, in microseconds.
     heartbeat_us: gauge "pianorhythm_shard_heartbeat_us" "";
+    /// Times the shard stood still for a quarter of a second or longer.
+    stalls: counter "pianorhythm_shard_stalls_total" "";
+    /// How long it stood still then altogether, in milliseconds.
+    stalled_ms: counter "pianorhythm_shard_stalled_ms_total" "";
     /// Connections on the shard.
     connections: gauge "pianorhythm_connections" "";
     /// Rooms on the shard.

@@ -8,6 +8,7 @@
 use crate::{
     actor::{life, mesh::Slot, parcel::Parcel, sending},
     domain::{
+        defect::{Defect, is_planted},
         lobby, name,
         room::{NewRoom, SeatLost},
     },
@@ -243,7 +244,16 @@ impl Stage {
         self.ids.remove(&connection);
         self.forwarding.insert(connection, shard, peer.state.epoch + 1, self.now);
         self.figures.moves_out.add(1);
-        self.count_shed(peer.wire.take_shed());
+        let shed = peer.wire.take_shed();
+        if !is_planted(Defect::CountNoShedAtMove) {
+            self.count_shed(shed);
+        }
+        if is_planted(Defect::DropInputAtMove) {
+            let _ = peer.wire.decoder.take_tail();
+        }
+        if is_planted(Defect::DropOutboxAtMove) {
+            peer.wire.drop_backlog();
+        }
         if let Some(actor) = actor {
             // What waits for it here goes after it.
             life::depart::<Connection>(self, actor);
@@ -289,7 +299,12 @@ impl Stage {
             }
             self.release_seat(&room, connection);
             let message = "the room's shard is busy; you are where you were: try again in a moment";
-            self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
+            let busy = Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000);
+            if is_planted(Defect::AnswerHandOffTwice) {
+                let request_id = self.peers[key].state.joining.as_ref().and_then(|joining| joining.request_id);
+                self.refuse(key, request_id, busy.clone());
+            }
+            self.end_join(key, Err(busy));
         }
     }
 
@@ -298,8 +313,7 @@ impl Stage {
         let Some(joining) = self.peers[key].state.joining.clone() else { return };
         let Some(id) = self.rooms.find(room) else {
             // A room with a seat held does not retire; this is a seat that was given back meanwhile.
-            let message = "the room has closed meanwhile: join again";
-            return self.end_join(key, Err(Rejection::new(ErrorCode::RoomNotFound, message)));
+            return self.end_join(key, Err(in_no_room(ErrorCode::RoomNotFound, "the room has closed meanwhile")));
         };
         let (connection, carried) = (self.peers[key].id(), self.peers[key].state.quota);
         let user = &self.peers[key].state.session.profile.user_id.clone();
@@ -320,6 +334,13 @@ impl Stage {
                 let seat = Seat { room: id, participant };
                 self.figures.joins.add(1);
                 self.watch_crowd(id);
+                #[cfg(feature = "simulation")]
+                crate::server::simulated::note_seated(crate::server::simulated::Seated {
+                    connection,
+                    key: room.clone(),
+                    room: id,
+                    participant,
+                });
                 // Entering may have been the end of it.
                 if self.room_of(seat).and_then(|cell| cell.member(participant)) == Some(key) {
                     self.peers[key].seat = Some(seat);
@@ -332,10 +353,10 @@ impl Stage {
             }
             Some(Err(SeatLost::Closed(code))) => self.close(key, code),
             Some(Err(SeatLost::Expired)) => {
-                let message = "the seat was given away while you were on your way; you are in no room: join again";
-                self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message)));
+                let message = "the seat was given away while you were on your way";
+                self.end_join(key, Err(in_no_room(ErrorCode::ServerBusy, message)));
             }
-            None => self.end_join(key, Err(Self::room_failed())),
+            None => self.end_join(key, Err(in_no_room(ErrorCode::Server, "the room failed at letting you in"))),
         }
     }
 
@@ -358,4 +379,10 @@ impl Stage {
             self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
         }
     }
+}
+
+/// Why who has left its room for another did not get in there. That it is in no room now stands in the details, for programs: after
+/// all other refusals a connection is where it was.
+fn in_no_room(code: ErrorCode, why: &str) -> Rejection {
+    Rejection::new(code, format!("{why}; you are in no room: join again")).with("left_room", true)
 }

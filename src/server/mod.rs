@@ -39,8 +39,11 @@ pub mod run;
 mod seating;
 pub mod server_command;
 pub mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 pub mod spill;
 pub mod stage;
+mod stall;
 pub mod tree;
 pub mod user;
 mod writing;

@@ -11,6 +11,7 @@ use crate::{
         placement::shard_of,
         sending,
     },
+    domain::defect::{Defect, is_planted},
     protocol::{
         error::Rejection,
         ids::{ConnectionId, RoomKey, UserId},
@@ -92,6 +93,9 @@ impl Stage {
     /// will know.
     pub(super) fn pursue(&mut self, connection: ConnectionId, user: UserId, action: Action) {
         let is_here = self.connections.find(&connection).is_some().then_some(self.number);
+        if is_here.is_none() && is_planted(Defect::LoseForwarded) {
+            return;
+        }
         match is_here.or_else(|| self.forwarding.find(connection)) {
             Some(shard) => self.send_action(shard, connection, user, action),
             None => {

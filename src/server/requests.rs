@@ -6,6 +6,7 @@ use crate::{
         sending,
     },
     domain::{
+        defect::{Defect, is_planted},
         identity::Status,
         name,
         room::{Effect, PlayRefused, Played, Room},
@@ -126,6 +127,9 @@ impl Stage {
             Some(Err(refused)) => Err((refused.tell || is_asked).then_some(refused.rejection)),
             None => {
                 // What it was to let go of must not go on sounding.
+                if is_planted(Defect::LoseReleasesAtPanic) {
+                    return Err(Some(Self::room_failed()));
+                }
                 if !self.release_in(seat, &again, Room::release_after_failure) {
                     self.close_member(seat, CloseCode::Internal);
                 }

@@ -448,6 +448,15 @@ impl Actor for RoomActor {
         if let Some(at_hand) = value.as_mut().and_then(|actor| actor.at_hand.take()) {
             at_hand.failed(world);
         }
+        // Who waits for a commit may have moved on, and play elsewhere: nobody else will answer it.
+        let commits = value.as_mut().and_then(|actor| actor.cell_mut()).map(|cell| std::mem::take(&mut cell.commits));
+        let mut commits: Vec<_> = commits.unwrap_or_default().into_iter().collect();
+        commits.sort_unstable_by_key(|(number, _)| *number);
+        for (_, reply) in commits.into_iter().filter_map(|(_, commit)| commit.request) {
+            let message = "the room failed before this was known to be kept: look whether it was, and try again";
+            let rejection = Rejection::new(ErrorCode::Server, message);
+            world.reply(reply.clone(), ClientMessage::rejection(reply.request_id, rejection));
+        }
         let cell = value.as_mut().and_then(|actor| actor.cell_mut());
         let members = cell.map(|cell| {
             world.end_branches(cell, CloseCode::Internal);

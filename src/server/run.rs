@@ -200,6 +200,7 @@ impl Server {
                 clock: clock.clone(),
                 settings: stage_settings.clone(),
                 figures: figures[number].clone(),
+                chance: Chance::from_system(),
                 give_up: give_up.clone(),
             };
             let thread = shard::spawn(number, plan.shards[number], inbox, move || Stage::new(parts))

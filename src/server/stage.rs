@@ -69,6 +69,8 @@ pub struct StageParts {
     pub settings: Arc<StageSettings>,
     /// Where it counts.
     pub figures: Arc<Figures>,
+    /// What it draws its chance from.
+    pub chance: Chance,
     /// Told where its supervision gives up.
     pub give_up: flume::Sender<RunError>,
 }
@@ -139,7 +141,7 @@ impl Stage {
     /// Where the system gives no epoll instance.
     pub fn new(parts: StageParts) -> Self {
         let now = parts.clock.now();
-        let mut chance = Chance::from_system();
+        let mut chance = parts.chance;
         let core = Core::new(parts.number, parts.post, parts.clock.actors().clone(), chance.draw());
         let mut stage = Self {
             number: parts.number,
@@ -325,7 +327,7 @@ impl Worker for Stage {
     type Message = Parcel;
 
     fn handle(&mut self, parcel: Parcel) {
-        self.now = self.clock.now();
+        self.tell_time();
         match parcel {
             Parcel::Handed(handed) => match handed.downcast::<Admission>() {
                 Ok(admission) => self.admit(*admission),
@@ -339,7 +341,7 @@ impl Worker for Stage {
     }
 
     fn turn(&mut self) -> Work {
-        self.now = self.clock.now();
+        self.tell_time();
         self.poll_sockets();
         self.core.tell_time();
         self.read_sockets();

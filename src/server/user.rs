@@ -4,7 +4,10 @@
 //! back to it and is sent again when the connection has said where it went. Messages may overtake each other on
 //! their ways over different shards, so nothing here relies on their order. Pure: effects are returned.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use crate::{
     actor::{
@@ -49,7 +52,8 @@ pub struct Delivery {
 /// One user, over all its connections.
 #[derive(Debug, Default)]
 pub struct User {
-    connections: HashMap<ConnectionId, Place>,
+    /// In order, so that what goes to each goes in the same order every time.
+    connections: BTreeMap<ConnectionId, Place>,
     ended: HashMap<ConnectionId, Timestamp>,
     undelivered: Vec<(Timestamp, ConnectionId, Action)>,
 }
@@ -121,6 +125,12 @@ impl User {
     /// Where a connection was last.
     pub fn shard_of(&self, connection: ConnectionId) -> Option<usize> {
         self.connections.get(&connection).map(|place| place.shard)
+    }
+
+    /// Its connections.
+    #[cfg(feature = "simulation")]
+    pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.connections.keys().copied()
     }
 
     /// How many connections it has.

@@ -190,6 +190,9 @@ fn frames_against_the_rules_close(format: Format) {
         assert_eq!(closed_for(&server, format, &frame(opcode, b"{\"request_id\": \xFF}")), 1007);
         let cut = [frame_with(opcode, false, MASK, &[0xC3]), frame(CONTINUATION, b"x")].concat();
         assert_eq!(closed_for(&server, format, &cut), 1007);
+        // Nobody waits for the rest of a frame that can not become text any more.
+        let whole = frame(opcode, b"{\"requestId\": \xFF                    }");
+        assert_eq!(closed_for(&server, format, &whole[..whole.len() - 10]), 1007);
     }
 }
 

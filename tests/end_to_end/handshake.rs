@@ -95,6 +95,16 @@ fn an_address_that_asks_for_what_cannot_be_is_refused() {
     }
 }
 
+#[test]
+fn a_handshake_that_announces_a_body_is_refused() {
+    let server = TestServer::start();
+    for (name, value) in [("Content-Length", "5"), ("Transfer-Encoding", "chunked")] {
+        let refused = server.connect(Format::Json).header(name, value).try_open();
+        let Err(refused) = refused else { panic!("{name}: {value}") };
+        assert_eq!((refused.status, refused.code()), (400, "VALIDATION_ERROR"));
+    }
+}
+
 fn the_address_may_name_the_room_to_begin_in(format: Format) {
     let server = TestServer::start();
     let mut client = server.connect(format).name("Ann").room("Café №1").client();

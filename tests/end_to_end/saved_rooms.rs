@@ -1,6 +1,7 @@
 //! Rooms that outlive their members and the server: what was acknowledged is there when it comes back, however it ended.
 
 use std::{
+    env,
     path::Path,
     sync::Mutex,
     thread,
@@ -178,19 +179,21 @@ struct Promise {
     banned: Vec<String>,
 }
 
-const ROUNDS: usize = 10;
+/// How often, where `KILL_ROUNDS` does not say otherwise.
+const ROUNDS: usize = 30;
 const WRITERS: usize = 4;
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
     // Both are spoken, by who writes as by who reads.
     let format = Format::Protobuf;
+    let rounds = env::var("KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"));
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
     let mut promises: Vec<Promise> = Vec::new();
     let mut server = ServerProcess::start(&data_dir, LIFTED);
     let mut seen = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let acknowledged = Mutex::new(Vec::new());
         thread::scope(|scope| {
             for writer in 0..WRITERS {
@@ -226,7 +229,7 @@ fn what_was_acknowledged_survives_a_kill() {
             }
         }
     }
-    assert!(seen > 3 * ROUNDS, "only {seen} changes were acknowledged in all");
+    assert!(seen > 3 * rounds, "only {seen} changes were acknowledged in all");
 }
 
 enum Ack {

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -45,7 +46,11 @@ pub fn command(data_dir: &Path, settings: &[(&str, &str)]) -> Command {
 impl ServerProcess {
     /// Starts one and waits until it listens.
     pub fn start(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = command(data_dir, settings).spawn().unwrap();
+        Self::listening(command(data_dir, settings).spawn().unwrap(), data_dir)
+    }
+
+    /// Waits until one that was started listens.
+    pub fn listening(mut child: Child, data_dir: &Path) -> Self {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("the server ended before it listened").unwrap();
@@ -69,6 +74,11 @@ impl ServerProcess {
         send_signal(&self.child, signal);
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -85,6 +95,63 @@ impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A running server whose log is read, by which its operators' port is known.
+pub struct WatchedServer {
+    pub server: ServerProcess,
+    pub admin: SocketAddr,
+    log: Arc<Mutex<Vec<serde_json::Value>>>,
+}
+
+impl WatchedServer {
+    /// Starts what [`command`] made.
+    pub fn start(mut command: Command, data_dir: &Path) -> Self {
+        command.env("LOG", "info").env("LOG_FORMAT", "json").stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, lines) = (child.stderr.take().unwrap(), log.clone());
+        // Ends with the process.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                match serde_json::from_str(&line) {
+                    Ok(event) => lines.lock().unwrap().push(event),
+                    Err(_) => eprintln!("{line}"),
+                }
+            }
+        });
+        let server = ServerProcess::listening(child, data_dir);
+        let mut watched = Self { server, admin: ([127, 0, 0, 1], 0).into(), log };
+        let mut admin = None;
+        super::eventually("the operators' port is told", || {
+            admin = watched.log().iter().find_map(|event| {
+                let told = event["fields"]["admin_addr"].as_str().or(event["admin_addr"].as_str())?;
+                told.trim_start_matches("Some(").trim_end_matches(')').parse().ok()
+            });
+            admin.is_some()
+        });
+        watched.admin = admin.unwrap();
+        watched
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> Vec<serde_json::Value> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// What it has logged in these words.
+    pub fn logged(&self, message: &str) -> Vec<serde_json::Value> {
+        let is_that = |event: &serde_json::Value| {
+            [&event["fields"]["message"], &event["message"]].iter().any(|said| said.as_str() == Some(message))
+        };
+        self.log().into_iter().filter(is_that).collect()
+    }
+
+    /// The operators' report of its health.
+    pub fn health(&self) -> serde_json::Value {
+        let (_, body) = super::http::request(self.admin, "GET", "/health/detailed", &[]);
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, sync::atomic::AtomicBool};
+use std::{cell::Cell, convert::Infallible, rc::Rc, sync::atomic::AtomicBool};
 
 use super::*;
 use crate::actor::{
@@ -6,6 +6,7 @@ use crate::actor::{
     context::{Activating, Context},
     core,
     envelope::TellError,
+    mesh::{self, Lane},
     table::Table,
     worker::Work,
     world::Hosts,
@@ -166,8 +167,83 @@ fn a_host_whose_world_can_not_be_made_is_abandoned() {
     let mut plan = HousePlan::new();
     plan.tokio::<System, _>("bad", None, |_| panic!("as told"));
     plan.glommio("good", 0, lodgers);
+    plan.glommio::<System, _>("worse", 0, |_| panic!("as told"));
     let house = plan.start().unwrap();
-    assert_eq!(house.stop(Vec::new(), SOON).abandoned_hosts, ["bad".into()]);
+    assert_eq!(house.stop(Vec::new(), SOON).abandoned_hosts, ["bad".into(), "worse".into()]);
+}
+
+/// Tells with each turn how much it has handled, and whether a task had its turn that it has begun with the first message. It
+/// ends after so much.
+struct Count {
+    handled: usize,
+    until: usize,
+    turns: flume::Sender<(usize, bool)>,
+    is_tokio: bool,
+    beside: Rc<Cell<bool>>,
+}
+
+impl Worker for Count {
+    type Message = ();
+
+    fn handle(&mut self, (): ()) {
+        self.handled += 1;
+        if self.handled == 1 && self.is_tokio {
+            let beside = self.beside.clone();
+            tokio::task::spawn_local(async move { beside.set(true) });
+        }
+    }
+
+    fn turn(&mut self) -> Work {
+        self.turns.send((self.handled, self.beside.get())).unwrap();
+        Work::Rest(Duration::MAX)
+    }
+
+    fn panicked(&mut self, cause: &str) {
+        panic!("{cause}");
+    }
+
+    fn is_finished(&self) -> bool {
+        self.handled == self.until
+    }
+}
+
+/// Starts a host with so many messages in its inbox, and ends it with as many more. How much it had handled by each turn.
+fn turns(is_tokio: bool, before: usize, after: usize) -> Vec<(usize, bool)> {
+    let (address, inbox) = mesh::inbox(Capacity { control: 1, data: 2000, handoffs: 1 });
+    let (turns, told) = flume::unbounded();
+    let send = |count| (0..count).for_each(|_| address.try_send(Lane::Data, ()).unwrap());
+    send(before);
+    let until = before + after;
+    let make = move || Count { handled: 0, until, turns, is_tokio, beside: Rc::default() };
+    let thread = match is_tokio {
+        true => HostThread::Tokio(tokio_host::spawn("count", None, inbox, make).unwrap()),
+        false => HostThread::Glommio(shard::spawn(0, 0, inbox, make).unwrap()),
+    };
+    if after > 0 {
+        thread::sleep(Duration::from_millis(100));
+        send(after);
+    }
+    assert!(thread.join());
+    told.drain().collect()
+}
+
+#[test]
+fn a_host_with_nothing_to_do_rests() {
+    for is_tokio in [false, true] {
+        let turns = turns(is_tokio, 0, 1);
+        assert!(turns.len() < 100, "{} turns", turns.len());
+    }
+}
+
+#[test]
+fn a_flood_is_taken_in_with_turns_between() {
+    for is_tokio in [false, true] {
+        let turns = turns(is_tokio, 1200, 0);
+        assert_eq!(turns.iter().map(|(handled, _)| *handled).collect::<Vec<_>>(), [512, 1024, 1200]);
+        if is_tokio {
+            assert_eq!(turns.iter().map(|(_, beside)| *beside).collect::<Vec<_>>(), [false, true, true]);
+        }
+    }
 }
 
 #[test]
@@ -193,6 +269,40 @@ fn where_a_host_can_not_be_started_those_before_it_end() {
         Ok(_) => panic!("it was started"),
     }
     assert!(IS_GONE.load(std::sync::atomic::Ordering::SeqCst));
+}
+
+#[test]
+fn a_house_is_clean_where_nothing_was_abandoned() {
+    let stage = |abandoned, silent_hosts| StageOutcome { name: "stage", abandoned, silent_hosts };
+    let outcome = |stage, hosts: &[&str]| HouseOutcome {
+        stages: vec![stage],
+        abandoned_hosts: hosts.iter().map(|name| (*name).into()).collect(),
+    };
+    assert!(outcome(stage(0, 0), &[]).is_clean());
+    for unclean in [outcome(stage(1, 0), &[]), outcome(stage(0, 1), &[]), outcome(stage(0, 0), &["deaf"])] {
+        assert!(!unclean.is_clean(), "{unclean:?}");
+    }
+}
+
+#[test]
+fn what_is_placed_in_the_registry_of_a_plan_lives_there() {
+    let mut plan = HousePlan::new();
+    let hosts = ["one", "other"].map(|name| plan.tokio(name, None, lodgers));
+    plan.registry().place::<Guest<System>>([hosts[1]]);
+    let house = plan.start().unwrap();
+    assert_eq!(house.remote().post().registry.hosts_of::<Guest<System>>(), [hosts[1]]);
+    assert!(house.stop(Vec::new(), SOON).is_clean());
+}
+
+#[test]
+fn a_house_has_inboxes_of_the_size_that_it_is_given() {
+    let mut plan = HousePlan::new().capacity(Capacity { control: 8, data: 8, handoffs: 2 });
+    plan.tokio("only", None, lodgers);
+    let house = plan.start().unwrap();
+    let shard = house.remote().post().mesh.shard(0).clone();
+    let slots = [shard.try_reserve(), shard.try_reserve(), shard.try_reserve()];
+    assert_eq!(slots.each_ref().map(Option::is_some), [true, true, false]);
+    assert!(house.stop(Vec::new(), SOON).is_clean());
 }
 
 #[test]

@@ -6,11 +6,14 @@ use super::kit::*;
 use crate::actor::{
     actor::{Activation, Failure, KindSettings, Recovery},
     context::Context,
-    envelope::{ActorId, Answer, AskError},
+    envelope::{ActorId, Answer, AskError, TellError},
     kind_figures::DeadReason,
     life,
+    mesh::Capacity,
     moment::Moment,
+    parcel::Registry,
     pool::{self, Route},
+    sending,
 };
 
 /// Has an actor ask Bob, and write down what comes of it.
@@ -492,6 +495,20 @@ fn who_waits_for_an_owed_reply_is_told_how_its_actor_ended() {
 }
 
 #[test]
+fn a_reply_that_is_owed_for_too_long_is_forgotten_and_an_asker_who_still_waits_is_told() {
+    let mut house = House::of(1, calm());
+    house.play("a", act("ask", |_, cx| drop(ask_bob(cx, "b", owe(), ms(50)))));
+    let asked = house.ask_within("b", owe::<BOB>(), 50);
+    house.pass(50);
+    assert_eq!(diary(), ["a: ask", "b: owe", "b: owe", "a: TimedOut"]);
+    house.leap(59_999);
+    assert_eq!(asked.answer(), None);
+    house.leap(1);
+    assert_eq!(asked.answer(), Some(Err(AskError::TimedOut)));
+    assert_eq!(house.figures::<ADA>(0).late_answers.get(), 0, "an actor's own ask had ended before");
+}
+
+#[test]
 fn an_actor_that_goes_on_in_place_still_owes_and_pays() {
     let mut house = House::of(1, in_place());
     let asked = house.ask("b", owe::<BOB>());
@@ -599,6 +616,27 @@ fn an_ask_of_a_kind_that_is_not_here_has_thirty_seconds() {
 }
 
 #[test]
+fn a_world_asks_in_the_name_of_an_actor_which_is_given_the_answer() {
+    for is_apart in [false, true] {
+        let (mut house, a, b) = apart(is_apart, [calm(); 3]);
+        let asker = house.spawn::<ADA>(&a);
+        let deadline = house.now() + ms(50);
+        let line = act("asked", move |_: &mut Bob, cx| {
+            assert_eq!((cx.sender(), cx.metadata().deadline), (Some(asker), Some(deadline)));
+            cx.reply("answer".into());
+        });
+        sending::ask_as::<Bob, Ada>(house.host(), asker, &b, line, ms(50), answered);
+        house.settle();
+        assert_eq!(diary(), [format!("{b}: asked"), format!("{a}: answer")]);
+        sending::ask_as::<Bob, Ada>(house.host(), asker, &b, owe(), ms(50), answered);
+        house.pass(49);
+        assert_eq!(diary(), [format!("{b}: owe")]);
+        house.pass(1);
+        assert_eq!(diary(), [format!("{a}: TimedOut")]);
+    }
+}
+
+#[test]
 fn an_answer_finds_its_asker_with_a_full_mailbox() {
     let small = KindSettings { mailbox: 2, ..calm() };
     let mut house = House::each(1, [small, calm(), calm()]);
@@ -697,6 +735,39 @@ fn asks_from_outside_time_out() {
 }
 
 #[test]
+fn what_was_asked_from_outside_for_too_long_is_dropped_unhandled() {
+    let mut house = House::of(1, calm());
+    let done = hold::<BOB>();
+    let remote = house.remote.clone();
+    assert_eq!(house.run(remote.ask::<Bob>(&k("b"), say("asked"), ms(5))), Err(AskError::TimedOut));
+    house.play("b", say::<BOB>("told"));
+    done.send(()).unwrap();
+    house.settle();
+    assert_eq!(diary(), ["b: told"]);
+    assert_eq!(house.figures::<BOB>(0).expired.get(), 1);
+}
+
+#[test]
+fn a_patient_tell_waits_for_a_place_in_the_inbox_too() {
+    let capacity = Capacity { control: 16, data: 1, handoffs: 1 };
+    let place = |registry: &mut Registry| {
+        registry.place::<Ada>([0]);
+    };
+    let mut house = House::with_inboxes(1, capacity, place, |system, _| {
+        system.add::<Ada>(calm());
+    });
+    house.tell("a", say::<ADA>("fills it"));
+    let remote = house.remote.clone();
+    let sent = house.run(remote.tell_patiently::<Ada>(&k("a"), say("patient"), ms(100)));
+    assert!(sent.is_ok());
+    house.settle();
+    assert_eq!(diary(), ["a: fills it", "a: patient"]);
+    house.tell("a", say::<ADA>("fills it"));
+    let sent = house.run(remote.tell_patiently::<Ada>(&k("a"), say("at once"), Duration::ZERO));
+    assert!(matches!(sent, Err(TellError::Full(_))), "{sent:?}");
+}
+
+#[test]
 fn a_broadcast_reaches_every_actor_of_a_kind_and_gathers_the_replies_in_order() {
     let mut house = House::each(2, [calm(), KindSettings { mailbox: 1, ..calm() }, calm()]);
     let mut keys = Vec::new();
@@ -781,9 +852,10 @@ fn messages_from_outside_have_ids_of_their_own_whoever_sends_them() {
         remote.tell::<Ada>(&k("a"), ids()).unwrap();
         remote.tell::<Ada>(&k("a"), ids()).unwrap();
     }
-    house.settle();
+    // Those that actors tell have others.
+    house.play("a", act("tells itself", move |_: &mut Ada, cx| (0..4).for_each(|_| cx.tell_self(ids()).unwrap())));
     let mut ids: Vec<_> = diary().into_iter().filter(|line| line.starts_with("id ")).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 4);
+    assert_eq!(ids.len(), 8);
 }

@@ -10,7 +10,7 @@ use std::{cell::Cell, rc::Rc};
 
 use super::kit::*;
 use crate::actor::{
-    actor::{Activation, Failure, KindSettings, Recovery},
+    actor::{Activation, Failure, Intercepted, KindSettings, Recovery},
     context::SendOptions,
     envelope::AskError,
     handling::{self, CallError},

@@ -66,7 +66,7 @@ pub struct Hooks<const N: usize> {
     pub may_retire: Rc<dyn Fn(&Puppet<N>) -> bool>,
     pub intercept: Rc<dyn Fn(&mut System, &String, Envelope<Puppet<N>>) -> Intercepted<Puppet<N>>>,
     pub undelivered: Rc<dyn Fn(&Line<N>)>,
-    pub lost: Rc<dyn Fn(&str, &Cause)>,
+    pub lost: Rc<dyn Fn(&mut System, &str, &Cause)>,
     pub dropped: Rc<dyn Fn(&Puppet<N>)>,
 }
 
@@ -80,7 +80,7 @@ impl<const N: usize> Default for Hooks<N> {
             may_retire: Rc::new(|_| true),
             intercept: Rc::new(|_, _, envelope| Intercepted::Pass(envelope)),
             undelivered: Rc::new(|_| {}),
-            lost: Rc::new(|_, _| {}),
+            lost: Rc::new(|_, _, _| {}),
             dropped: Rc::new(|_| {}),
         }
     }
@@ -109,7 +109,7 @@ pub fn note_life<const N: usize>() {
             note(format!("{} ending", me.name));
             Farewell::Done
         });
-        hooks.lost = Rc::new(|key, cause| note(format!("{key} lost: {cause}")));
+        hooks.lost = Rc::new(|_, key, cause| note(format!("{key} lost: {cause}")));
         hooks.dropped = Rc::new(|me| note(format!("{} dropped", me.name)));
     });
 }
@@ -268,9 +268,9 @@ impl<const N: usize> Actor for Puppet<N> {
         (Hooks::<N>::get().undelivered)(&message);
     }
 
-    fn lost(_: &mut System, key: Option<&String>, value: Option<Box<Self>>, cause: &Cause) {
+    fn lost(world: &mut System, key: Option<&String>, value: Option<Box<Self>>, cause: &Cause) {
         let name = key.cloned().or(value.map(|value| value.name.clone()));
-        (Hooks::<N>::get().lost)(&name.unwrap_or_default(), cause);
+        (Hooks::<N>::get().lost)(world, &name.unwrap_or_default(), cause);
     }
 }
 

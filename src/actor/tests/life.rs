@@ -11,9 +11,10 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 use super::kit::*;
 use crate::actor::{
     actor::{Activation, Farewell, Intercepted, KindSettings, Recovery},
-    context::SendOptions,
+    context::{Context, SendOptions},
     director::{Directed, Director, DirectorMessage},
     envelope::{ActorId, AskError},
+    handling,
     key::Place,
     kind_figures::DeadReason,
     life::{self, SpawnError},

@@ -3,10 +3,12 @@
 use super::kit::*;
 use crate::actor::{
     actor::{KindSettings, Recovery},
+    context::Context,
     envelope::{ActorId, AskError, TellError},
     handling,
     kind_figures::DeadReason,
     mailbox::Overflow,
+    parcel::Registry,
     pool::{self, Route},
     world::{Hosts, World as _},
 };
@@ -130,6 +132,19 @@ fn a_route_by_key_is_the_same_for_equal_texts_and_never_none() {
 }
 
 #[test]
+fn keys_are_told_apart_by_every_part_of_their_hash() {
+    let (mut house, _) = pool(8, calm());
+    for digit in 0..16 {
+        for value in 1..16 {
+            send(&house, Route::Key(value << (4 * digit)), "hello");
+        }
+        house.settle();
+        let members = handled(8).iter().filter(|own| !own.is_empty()).count();
+        assert!(members > 3, "fifteen keys that differ in digit {digit} are {members} members'");
+    }
+}
+
+#[test]
 fn a_given_member_is_told_and_one_that_is_not_there_is_an_error_of_its_own() {
     let (mut house, _) = pool(2, calm());
     house.play(
@@ -197,6 +212,28 @@ fn a_pool_is_reached_from_other_hosts() {
         }),
     );
     assert_eq!(handled(2), [vec!["0", "2"], vec!["1", "3"]]);
+}
+
+#[test]
+fn a_pool_lives_on_the_first_host_of_its_kind_whichever_that_is() {
+    let place = |registry: &mut Registry| {
+        registry.place::<Ada>(0..3).place::<Bob>([1, 2]).place::<Cyd>(0..3);
+    };
+    let mut house = House::new(3, place, |system, _| {
+        system.add::<Ada>(calm()).add::<Bob>(calm()).add::<Cyd>(calm());
+    });
+    pool::grow::<Bob>(house.at(1), Puppet::new("m0"));
+    for host in 0..3 {
+        let a = house.key_on(host, "a");
+        let tells = move |_: &mut Ada, cx: &mut Context<'_, Ada>| {
+            cx.tell_pool::<Bob>(Route::RoundRobin, say(format!("from {host}"))).unwrap();
+        };
+        house.play(&a, act("go", tells));
+        assert_eq!(diary(), [format!("{a}: go"), format!("m0: from {host}")]);
+    }
+    send(&house, Route::RoundRobin, "from outside");
+    house.settle();
+    assert_eq!(diary(), ["m0: from outside"]);
 }
 
 /// Texts `key n` for some keys, in order.

@@ -35,6 +35,9 @@ fn a_report_has_every_host_with_what_it_is_and_counts() {
     }
     house.play(&b, fail::<BOB>("fails"));
     house.leap(7);
+    let mut kinds: Vec<_> = house.remote.post().registry.kinds().collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["ada", "bob", "cyd"]);
     let report = report(&mut house);
     assert_eq!(keys(&report), ["at_ms", "hosts"]);
     assert_eq!(report["at_ms"], 7);
@@ -197,6 +200,24 @@ fn one_actor_is_told_of_when_it_is_asked_for_by_its_address() {
 }
 
 #[test]
+fn one_actor_is_asked_for_where_its_kind_lives() {
+    let place = |registry: &mut Registry| {
+        registry.place::<Ada>([0]).place::<Bob>([1]);
+    };
+    let mut house = House::new(2, place, |system, _| {
+        system.add::<Ada>(calm()).add::<Bob>(calm());
+    });
+    house.spawn::<ADA>("a");
+    house.remote.tell::<Bob>(&k("b"), say("hello")).unwrap();
+    house.settle();
+    let remote = house.remote.clone();
+    for (kind, key, host) in [("ada", "a", 0), ("bob", "b", 1)] {
+        let told = house.run(report::of_one(&remote, kind, key, ms(1000))).unwrap();
+        assert_eq!(told["host"], host);
+    }
+}
+
+#[test]
 fn an_id_is_told_by_its_four_numbers() {
     let id = ActorId { host: 1, kind: 2, slot: 3, generation: 4 };
     assert_eq!(id.to_string(), "1.2.3.4");
@@ -242,6 +263,19 @@ fn of_a_host_that_does_not_answer_what_is_known_without_it_is_told() {
 }
 
 #[test]
+fn what_finds_a_host_gone_is_counted_message_by_message() {
+    let mut house = House::of(2, calm());
+    let (a, b) = (house.key_on(0, "a"), house.key_on(1, "b"));
+    house.spawn::<ADA>(&a);
+    house.hosts.pop();
+    house.inboxes.pop();
+    for lost in [3, 6] {
+        house.play(&a, tell::<ADA, BOB>(&b, ["1", "2", "3"]));
+        assert_eq!(report(&mut house)["hosts"][0]["lost"], lost);
+    }
+}
+
+#[test]
 fn who_is_in_the_middle_of_a_message_is_seen_from_outside_and_stuck_after_its_limit() {
     let mut house = House::each(1, [KindSettings { handling_limit: ms(20), ..calm() }, calm(), calm()]);
     let (remote, clock) = (house.remote.clone(), house.clock.clone());
@@ -265,6 +299,25 @@ fn who_is_in_the_middle_of_a_message_is_seen_from_outside_and_stuck_after_its_li
     assert_eq!(house.figures::<ADA>(0).handling.snapshot().max, 21_000_000);
     let running = &house.remote.post().registry.hosts()[0].running;
     assert_eq!(running.seen(house.now()), None);
+}
+
+#[test]
+fn who_has_put_something_off_is_seen_while_that_is_done() {
+    let mut house = House::of(1, calm());
+    house.play("b", say::<BOB>("before"));
+    let (remote, clock) = (house.remote.clone(), house.clock.clone());
+    house.tell("b", say::<BOB>("before in the same turn"));
+    house.tell(
+        "a",
+        act("puts off", |_: &mut Ada, cx| {
+            cx.later(move |_| {
+                clock.advance(ms(1500));
+                note(report::stuck(&remote).join(", "));
+            });
+        }),
+    );
+    house.settle();
+    assert_eq!(diary().last().unwrap(), "ada/a on host-0 for 1.5s");
 }
 
 #[test]
@@ -348,7 +401,8 @@ fn one_without_a_key_is_told_of_by_its_id() {
 
 #[test]
 fn the_tree_is_told_with_its_strategies_states_and_restarts() {
-    let mut house = House::of(1, calm());
+    let own = Intensity { restarts: 9, within: ms(700) };
+    let mut house = House::each(1, [calm(), calm(), KindSettings { intensity: own, ..calm() }]);
     nobody::<ADA>();
     let sure = BackOff { first: ms(10), jitter: 0.0, ..BackOff::default() };
     let below = SupervisorPlan::new("below", Strategy::RestForOne)
@@ -378,7 +432,7 @@ fn the_tree_is_told_with_its_strategies_states_and_restarts() {
             "supervisor": "root", "strategy": "one_for_all", "intensity": { "restarts": 3, "within_ms": 5000 },
             "restarts": 0, "state": state,
             "children": [branch, {
-                "many": "cyd", "state": many, "intensity": { "restarts": 3, "within_ms": 5000 }, "count": 1, "restarts": 1,
+                "many": "cyd", "state": many, "intensity": { "restarts": 9, "within_ms": 700 }, "count": 1, "restarts": 1,
             }],
         })
     };

@@ -19,11 +19,12 @@ use crate::actor::{
     kind_figures::DeadReason,
     life,
     monitor::Ended as Notice,
+    named::{Named as _, OfKind},
     supervision::{BackOff, Ended, Intensity, Restart, StopLimit, Strategy},
     system::System,
     table::Phase,
     tree::{self, SupervisorPlan},
-    world::World as _,
+    world::{Hosts, World as _},
 };
 
 /// Restarts at once, then after 10, 20, 40 ms.

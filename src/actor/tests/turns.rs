@@ -9,6 +9,7 @@ use crate::actor::{
     mesh::Lane,
     moment::Moment,
     parcel::Parcel,
+    sending,
     supervision::{BackOff, Restart, StopLimit, Strategy},
     system::System,
     tree::{self, SupervisorPlan},
@@ -32,6 +33,19 @@ fn a_host_with_nothing_to_do_rests_until_something_comes() {
     assert_eq!(house.host().core().runnable(), 1);
     house.settle();
     assert_eq!((work(&mut house), house.host().core().runnable()), (Work::Rest(Duration::MAX), 0));
+}
+
+#[test]
+fn a_host_that_has_something_to_send_takes_another_turn() {
+    let mut house = House::of(2, calm());
+    let b = house.key_on(1, "b");
+    house.settle();
+    assert_eq!(work(&mut house), Work::Rest(Duration::MAX));
+    sending::tell::<Bob, _>(house.host(), &b, say("hello")).unwrap();
+    assert_eq!(work(&mut house), Work::More);
+    house.settle();
+    assert_eq!(work(&mut house), Work::Rest(Duration::MAX));
+    assert_eq!(diary(), [format!("{b}: hello")]);
 }
 
 #[test]
@@ -98,6 +112,7 @@ fn a_turn_runs_so_many_actors_and_leaves_the_rest_to_the_next() {
     assert_eq!((house.host().core().runnable(), diary().len()), (6, 1024));
     assert!(!house.turn(0));
     assert_eq!((house.host().core().runnable(), diary().len()), (0, 6));
+    assert!(house.host().core().ready.capacity() <= 1024, "what a rush has left is given back");
 }
 
 #[test]
@@ -156,6 +171,18 @@ fn a_world_settles_by_itself() {
 }
 
 #[test]
+fn a_host_that_is_gone_runs_nothing() {
+    let mut house = House::of(1, calm());
+    house.spawn::<ADA>("a");
+    house.call::<ADA, _>("a", |_, _| ()).unwrap();
+    let remote = house.remote.clone();
+    let running = &remote.post().registry.hosts()[0].running;
+    assert!(running.seen(Moment::default()).is_some(), "its turn is not over");
+    house.hosts.pop();
+    assert_eq!(running.seen(Moment::default()), None);
+}
+
+#[test]
 fn a_system_is_a_worker_and_ends_when_it_is_told_to() {
     let mut house = House::of(1, calm());
     house.tell("a", say::<ADA>("hello"));
@@ -166,8 +193,12 @@ fn a_system_is_a_worker_and_ends_when_it_is_told_to() {
     assert!(!house.hosts[0].is_finished());
     house.hosts[0].panicked("as told");
     assert!(!house.hosts[0].is_finished());
-    crate::actor::world::World::end(&mut house.hosts[0]);
+    house.hosts[0].end();
     assert!(house.hosts[0].is_finished() && house.hosts[0].core().is_over());
+    // The house's way to it, for a world of any type.
+    let mut house = House::of(1, calm());
+    crate::actor::world::World::end(&mut house.hosts[0]);
+    assert!(house.hosts[0].is_finished());
 }
 
 #[test]
@@ -207,7 +238,7 @@ fn parcels_say_what_they_are() {
 
 #[test]
 fn a_table_finds_its_actors_by_key_id_and_slot() {
-    let mut house = House::of(1, calm());
+    let mut house = House::of(1, KindSettings { mailbox: 7, ..calm() });
     let ids = ["a", "b", "c"].map(|key| house.spawn::<ADA>(key));
     let handle = life::spawn_anonymous::<Ada>(house.host(), Puppet::new("x"));
     let table = house.table::<ADA>(0);
@@ -222,7 +253,7 @@ fn a_table_finds_its_actors_by_key_id_and_slot() {
     assert_eq!(table.get(ids[0]).unwrap().count, 9);
     assert!(table.at(99).is_none() && table.at_mut(99).is_none());
     assert_eq!((table.phase(ids[0]).unwrap().1, table.depth(ids[0])), (Moment::default(), Some(0)));
-    assert_eq!(table.settings().mailbox, 1000);
+    assert_eq!(table.settings().mailbox, 7);
     drop(handle);
     house.settle();
     for key in ["a", "b", "c"] {

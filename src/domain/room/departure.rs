@@ -2,6 +2,7 @@
 
 use crate::{
     domain::{
+        defect::{Defect, is_planted},
         quota::CarriedQuota,
         room::{Effect, Room, roster::MEMBERS_BUDGET, roster::weight},
     },
@@ -44,12 +45,17 @@ impl Room {
         fx: &mut Vec<Effect>,
     ) -> Option<Departed> {
         let at = self.index(participant)?;
-        self.silence(at, now, fx);
+        if reason != Reason::Left || !is_planted(Defect::ForgetHeldAtLeaving) {
+            self.silence(at, now, fx);
+        }
         let was_announced_owner = self.owner_participant() == Some(participant);
         let member = self.members.remove(at);
         self.users[member.user].members -= 1;
         let quota = CarriedQuota(self.users[member.user].bucket);
         self.last_used = now;
+        if is_planted(Defect::ReuseParticipant) && participant.0 == self.last_participant {
+            self.last_participant -= 1;
+        }
         self.announce_departure(participant, reason, now, fx);
         if was_announced_owner {
             self.crown_on_departure(now, fx);

@@ -4,7 +4,10 @@
 //! only while somebody is left behind: whoever comes into somebody's empty room does not take it over.
 
 use crate::{
-    domain::room::{Effect, Room},
+    domain::{
+        defect::{Defect, is_planted},
+        room::{Effect, Room},
+    },
     protocol::{
         ids::{Participant, UserId},
         time::Timestamp,
@@ -60,6 +63,10 @@ impl Room {
 
     /// Gives the crown to the longest-standing member; where nobody is in, to whoever comes first.
     pub(super) fn pass_crown(&mut self, now: Timestamp, fx: &mut Vec<Effect>) {
+        if is_planted(Defect::KeepCrown) {
+            self.owner_away_since = None;
+            return;
+        }
         let next = self.members.first().map(|member| member.profile.user_id.clone());
         self.crown(next, now, fx);
         self.save(now, fx);

@@ -1,7 +1,10 @@
 //! Letting go: the room releases what a member holds when it leaves, is muted, loses the right to play, or vanishes.
 
 use crate::{
-    domain::room::{Effect, Room},
+    domain::{
+        defect::{Defect, is_planted},
+        room::{Effect, Room},
+    },
     protocol::{time::Timestamp, wire},
 };
 
@@ -12,7 +15,9 @@ impl Room {
         let member = &mut self.members[index];
         let timestamp = now.as_ms().max(member.played_until_ms);
         for midi_data in member.held.silence() {
-            member.sequence = member.sequence.wrapping_add(1);
+            if !is_planted(Defect::SilenceOutOfSequence) {
+                member.sequence = member.sequence.wrapping_add(1);
+            }
             let midi = wire::MidiMessage {
                 midi_data,
                 timestamp,

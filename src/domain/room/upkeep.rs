@@ -42,6 +42,18 @@ impl Room {
         self.wake_at = self.next_due();
     }
 
+    /// Nothing was heard for so long, because nobody listened: who is silent has been silent for so much less, and seats are held for
+    /// so much longer.
+    pub fn stood_still(&mut self, stall: Duration, now: Timestamp) {
+        for member in &mut self.members {
+            member.heard_at = member.heard_at + stall;
+        }
+        for seat in &mut self.seats {
+            seat.until = seat.until + stall;
+        }
+        self.wake(Some(now));
+    }
+
     /// Pings a member that holds something and has gone silent, and lets go of it when it stays silent.
     fn release_vanished(&mut self, index: usize, now: Timestamp, fx: &mut Vec<Effect>) {
         let member = &mut self.members[index];

@@ -11,6 +11,8 @@ use tungstenite::{
 use super::*;
 
 const LIMIT: usize = 300;
+/// A control frame: the shortest header, a mask, the longest payload.
+const LONGEST_CONTROL: usize = 2 + 4 + 125;
 
 /// A client frame; `first` is its first byte (FIN, reserved bits, op code).
 fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -55,7 +57,7 @@ fn decode(pieces: &[&[u8]]) -> (Vec<(Kind, Vec<u8>)>, Option<FrameError>) {
             }
         }
         decoder.keep_tail(input[at..].to_vec());
-        assert!(decoder.kept() <= 2 * LIMIT + 14, "what is kept is bounded by the limit");
+        assert!(decoder.kept() < LIMIT + LONGEST_CONTROL, "what is kept is bounded by the limit");
     }
     (events, None)
 }
@@ -81,6 +83,39 @@ fn a_character_split_over_fragments_is_valid_and_half_of_one_at_the_end_is_not()
     assert_eq!(decode(&[&whole]).0, [(Kind::Text, vec![first, second])]);
     let half = [client_frame(0x01, b"a"), client_frame(0x80, &[first])].concat();
     assert_eq!(decode(&[&half]).1, Some(FrameError::InvalidUtf8));
+}
+
+#[test]
+fn text_that_can_not_become_utf8_any_more_is_refused_before_its_frame_ends() {
+    let valid = "κόσμε".as_bytes();
+    // After these two bytes no third makes a character.
+    let payload = [valid, &[0xF4, 0x90, 0x80, 0x80], b"edited"].concat();
+    let frame = client_frame(0x81, &payload);
+    let header = 6;
+    let doomed = header + valid.len() + 2;
+    assert_eq!(decode(&[&frame[..doomed - 1]]).1, None, "the character may still come out");
+    assert_eq!(decode(&[&frame[..doomed]]).1, Some(FrameError::InvalidUtf8));
+    assert_eq!(decode(&[&frame[..header + 3], &frame[header + 3..doomed]]).1, Some(FrameError::InvalidUtf8));
+    let continued = [client_frame(0x01, &valid[..3]), client_frame(0x80, &payload[3..])].concat();
+    assert_eq!(decode(&[&continued[..header + doomed - 1]]).1, None);
+    assert_eq!(decode(&[&continued[..header + doomed]]).1, Some(FrameError::InvalidUtf8));
+}
+
+#[test]
+fn what_comes_byte_by_byte_is_what_comes_at_once() {
+    let bytes = [
+        client_frame(0x81, "Größenwahn".as_bytes()),
+        client_frame(0x02, &[0xFF; 200]),
+        client_frame(0x89, b"?"),
+        client_frame(0x00, b""),
+        client_frame(0x80, &[0xFE; LIMIT - 200]),
+        client_frame(0x88, b"\x03\xE8bye"),
+    ]
+    .concat();
+    let single: Vec<&[u8]> = bytes.chunks(1).collect();
+    let (events, error) = decode(&single);
+    assert_eq!((events.len(), error), (4, None));
+    assert_eq!((events, error), decode(&[&bytes]));
 }
 
 #[test]

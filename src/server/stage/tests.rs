@@ -73,6 +73,7 @@ impl Bench {
             clock: Clock::over(clock.clone()),
             settings: Arc::default(),
             figures: Arc::default(),
+            chance: Chance::from_seed(1),
             give_up,
         };
         let places = Places::new(100, 100);
@@ -139,6 +140,15 @@ impl Bench {
     fn turn(&mut self) {
         self.clock.advance(Duration::from_millis(1));
         self.stage.turn();
+    }
+
+    /// Turns for so long.
+    fn pass(&mut self, time: Duration) {
+        let until = self.clock.now() + time;
+        while self.clock.now() < until {
+            self.clock.advance(Duration::from_millis(100));
+            self.turn();
+        }
     }
 
     /// Turns until the client is told something of this kind.
@@ -252,6 +262,15 @@ fn note() -> Message {
     Message::MidiMessage(MidiMessage { midi_data: vec![0, 0x90, 60, 100].into(), ..Default::default() })
 }
 
+fn midi_of(message: Message) -> MidiMessage {
+    if let Message::MidiMessage(midi) = message { midi } else { panic!("{message:?}") }
+}
+
+/// The number of a note that is heard.
+fn sequence(told: &Told) -> Option<u32> {
+    if let Told::MidiMessage(midi) = told { Some(midi.sequence) } else { None }
+}
+
 fn join(room_name: &str) -> Message {
     Message::JoinRoomByName(JoinRoomByName { room_name: room_name.into(), password: String::new() })
 }
@@ -340,8 +359,7 @@ fn a_room_does_not_go_while_somebody_is_on_the_way_to_it() {
     bench.stage.rooms.get_mut(id).unwrap().cell_mut().unwrap().is_retiring = true;
     (0..100).for_each(|_| bench.turn());
     assert!(bench.stage.rooms.find(&room).is_some());
-    bench.clock.advance(Duration::from_secs(6));
-    (0..100).for_each(|_| bench.turn());
+    bench.pass(Duration::from_secs(6));
     assert!(bench.stage.rooms.find(&room).is_none(), "nobody came");
 }
 
@@ -408,6 +426,26 @@ fn a_late_answer_to_an_earlier_join_does_not_give_up_the_seat_of_the_next() {
 }
 
 #[test]
+fn who_left_its_room_for_one_that_does_not_take_it_is_told_that_it_is_in_none() {
+    let mut bench = Bench::new();
+    let mut client = bench.connect_to_lobby();
+    let name = bench.name_at(0);
+    let room = RoomKey::from_normalised(&name);
+    client.say(join(&name));
+    let key = bench.key(&client);
+    assert!((0..ENOUGH).any(|_| {
+        bench.turn();
+        bench.stage.peers[key].state.joining.is_some()
+    }));
+    // A seat in a room that is not there any more when it sits down.
+    let ticket = bench.stage.peers[key].state.joining.as_ref().unwrap().ticket;
+    bench.answer_seat(&client, ticket, &room);
+    let told = bench.hear(&mut client, |told| matches!(told, Told::ErrorMessage(_)));
+    assert!(matches!(&told, Told::ErrorMessage(error) if error.error_details.contains_key("left_room")), "{told:?}");
+    assert!(bench.stage.peers[key].seat.is_none());
+}
+
+#[test]
 fn a_draining_stage_tells_who_still_comes_when_to_come_back() {
     let mut bench = Bench::new();
     bench.stage.drain();
@@ -431,6 +469,47 @@ fn a_connection_whose_next_shard_has_ended_is_told_when_to_come_back() {
     drop(std::mem::replace(&mut bench.other, crate::actor::mesh::inbox(Capacity::default()).1));
     bench.answer_seat(&client, ticket, &room);
     assert_eq!(bench.closed(&mut client), CloseCode::Restarting.code());
+}
+
+#[test]
+fn a_shard_that_stood_still_blames_nobody_for_it() {
+    let mut bench = Bench::new();
+    let (mut player, mut listener) = (bench.connect_to_lobby(), bench.connect_to_lobby());
+    player.say(note());
+    bench.hear(&mut listener, |told| matches!(told, Told::MidiMessage(_)));
+    listener.say(note());
+    bench.hear(&mut player, |told| matches!(told, Told::MidiMessage(_)));
+    // Something waits to be written to the listener when it begins.
+    let key = bench.key(&listener);
+    let seat = bench.stage.peers[bench.key(&player)].seat.unwrap();
+    // Played where nothing is flushed after it.
+    let play = |stage: &mut Stage| {
+        stage.tell_time();
+        stage.enter_room(seat.room, |cell, now, effects| {
+            cell.room.play(seat.participant, midi_of(note()), now, effects).map(drop).unwrap();
+        });
+    };
+    play(&mut bench.stage);
+    assert!(!bench.stage.peers[key].wire.outbox().is_empty());
+    // Longer than what is held is held for in silence, and than what waits may wait.
+    bench.clock.advance(Duration::from_secs(8));
+    play(&mut bench.stage);
+    (0..100).for_each(|_| bench.turn());
+    assert_eq!((bench.stage.figures.stalls.get(), bench.stage.figures.stalled_ms.get() / 1000), (1, 7));
+    let heard: Vec<_> = std::iter::from_fn(|| listener.told()).collect();
+    let sequences: Vec<u32> = heard.iter().filter_map(sequence).collect();
+    assert_eq!(sequences, [2, 3], "{heard:?}");
+    assert!(
+        heard.iter().all(|told| matches!(told, Told::MidiMessage(midi) if midi.midi_data == midi_of(note()).midi_data))
+    );
+    let heard: Vec<_> = std::iter::from_fn(|| player.told()).collect();
+    assert!(heard.iter().filter_map(sequence).next().is_none(), "what it holds still sounds: {heard:?}");
+    // From here on silence counts again.
+    let heard = {
+        bench.pass(Duration::from_secs(6));
+        std::iter::from_fn(|| listener.told()).collect::<Vec<_>>()
+    };
+    assert!(heard.iter().any(|told| matches!(told, Told::MidiMessage(_))), "what it holds is let go of: {heard:?}");
 }
 
 #[test]
@@ -555,6 +634,24 @@ fn a_room_that_fails_too_often_ends_with_its_members_and_no_other_does() {
     assert_eq!(bench.closed(&mut unlucky), CloseCode::Internal.code());
     other.say(Message::TimeSync(TimeSync::default()));
     bench.hear(&mut other, |told| matches!(told, Told::TimeSync(_)));
+}
+
+#[test]
+fn who_waits_for_a_commit_of_a_room_that_ends_by_its_failures_is_answered() {
+    let mut bench = Bench::new();
+    let (unlucky, mut gone) = (bench.connect_to_lobby(), bench.connect());
+    let seat = bench.stage.peers[bench.key(&unlucky)].seat.unwrap();
+    // It asked as a member, and has moved on.
+    let reply = bench.stage.reply_to(bench.key(&gone), Some(7));
+    let commit = crate::server::room_actor::Commit {
+        then: Vec::new(),
+        request: Some((crate::protocol::ids::Participant(99), reply)),
+    };
+    bench.stage.rooms.get_mut(seat.room).unwrap().cell_mut().unwrap().commits.insert(1, commit);
+    for _ in 0..11 {
+        let _: Option<()> = bench.stage.in_room(seat, |_, _, _| panic!("a defect"));
+    }
+    bench.hear(&mut gone, |told| matches!(told, Told::ErrorMessage(_)));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::{
     fmt,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -22,11 +22,42 @@ const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// How the file is opened: at start, and again after an I/O error.
 pub type Open = Box<dyn Fn() -> Result<Database, StoreFailure> + Send + Sync>;
 
-/// Opens the file at a path, made with mode 0600 where there is none.
+/// Opens the file at a path, made where there is none.
 pub fn open(path: &Path) -> Result<Database, StoreFailure> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let file = file.map_err(|error| StoreFailure::new(format!("cannot open {}: {error}", path.display())))?;
+    let told = |error: io::Error| StoreFailure::new(format!("cannot open {}: {error}", path.display()));
+    // An empty one holds nothing either.
+    let is_there = match path.metadata() {
+        Ok(metadata) => metadata.len() > 0,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(told(error)),
+    };
+    if !is_there {
+        make(path)?;
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(told)?;
     builder().create_file(file).map_err(|error| StoreFailure::of_file(&path.display().to_string(), error))
+}
+
+/// Makes an empty file with mode 0600: beside its place, and moved there when it is whole. Who is killed half way leaves nothing that
+/// has to be cleared up by hand.
+fn make(path: &Path) -> Result<(), StoreFailure> {
+    let unfinished = unfinished(path);
+    let told = |error: io::Error| StoreFailure::new(format!("cannot make {}: {error}", path.display()));
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+    let file = file.map_err(told)?;
+    let database = builder().create_file(file.try_clone().map_err(told)?);
+    drop(database.map_err(|error| StoreFailure::of_file(&unfinished.display().to_string(), error))?);
+    file.sync_all().map_err(told)?;
+    fs::rename(&unfinished, path).map_err(told)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(told)
+}
+
+/// Where a file is while it is made.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
 }
 
 /// redb with our bounds.

@@ -60,6 +60,20 @@ async fn what_was_saved_is_there_when_the_file_is_opened_again() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_never_finished_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    // The beginning of one, as a kill leaves it, and an empty one in its place.
+    let unfinished = path_in(&folder).with_extension("redb.new");
+    std::fs::write(&unfinished, [0; 4096]).unwrap();
+    std::fs::write(path_in(&folder), []).unwrap();
+    let store = opened(&folder);
+    store.save(save_room("jazz")).await.unwrap();
+    store.close().await.unwrap();
+    assert!(opened(&folder).load_room(&key("jazz")).await.unwrap().is_some());
+    assert!(!unfinished.exists());
+}
+
+#[tokio::test]
 async fn the_file_is_its_owners_alone() {
     let (_store, folder) = embedded().await;
     let mode = std::fs::metadata(path_in(&folder)).unwrap().permissions().mode();

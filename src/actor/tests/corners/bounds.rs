@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::*;
-use crate::actor::{mesh::Lane, moment::ActorClock, parcel::Parcel, pool, topic::Topic};
+use crate::actor::{mesh::Lane, moment::ActorClock, parcel::Parcel, pool, topic::Topic, worker::Work};
 
 struct News;
 
@@ -122,6 +122,7 @@ fn many_that_are_idle_at_once_do_not_retire_in_one_turn() {
     turn(&mut house);
     let left = Hosts::<Probe<0>>::table(house.host()).len();
     assert!((50..100).contains(&left), "{left}");
+    assert_eq!(core::work(house.hosts[0].core()), Work::More, "the next turn goes on with it");
     house.pass(3000);
     assert_eq!(Hosts::<Probe<0>>::table(house.host()).len(), 0);
 }

@@ -1,7 +1,7 @@
 //! Hosts that are not alike, and times that lie between their turns.
 
 use super::*;
-use crate::actor::{envelope::TellError, parcel::Parcel};
+use crate::actor::{envelope::TellError, mesh::Lane, parcel::Parcel, sending};
 
 #[test]
 fn a_parcel_is_taken_in_at_the_time_at_which_it_is() {
@@ -43,6 +43,39 @@ fn a_kind_is_reached_from_hosts_that_do_not_have_it() {
         assert!(matches!(nowhere, Err(TellError::Stopped(Say::Note("lost")))));
     });
     assert_eq!(noted(), ["there: told", "there: asked", "here: asked"]);
+}
+
+#[test]
+fn a_world_tells_whom_a_host_has_under_a_key_wherever_that_key_is_at_home() {
+    let mut house = houses(3, lasting());
+    for key in ["one", "two", "three", "four"] {
+        for from in 0..3 {
+            for at in 0..3 {
+                let tells = does(|cx| note(format!("{} on {}", name(cx), cx.id().host)));
+                sending::tell_at::<Probe<0>, _>(house.at(from), at, &key.to_owned(), tells).unwrap();
+            }
+            house.settle();
+            let mut noted = noted();
+            noted.sort();
+            assert_eq!(noted, [0, 1, 2].map(|at| format!("{key} on {at}")));
+        }
+    }
+}
+
+#[test]
+fn a_world_sends_parcels_in_order_and_in_places_that_it_has_reserved() {
+    let mut house = houses(2, lasting());
+    let parcel =
+        |what: &'static str| Parcel::new(move |world: &mut System| note(format!("{what} on {}", world.core().host())));
+    house.at(0).core().send_to(1, Lane::Data, parcel("first"));
+    house.at(0).core().send_to(1, Lane::Data, parcel("second"));
+    house.settle();
+    assert_eq!(noted(), ["first on 1", "second on 1"]);
+    let slots: Vec<_> = std::iter::from_fn(|| house.hosts[0].core().reserve(1)).collect();
+    assert_eq!(slots.len(), 16);
+    slots.into_iter().next().unwrap().send(parcel("handed")).unwrap();
+    house.settle();
+    assert_eq!(noted(), ["handed on 1"]);
 }
 
 #[test]

@@ -113,3 +113,20 @@ fn an_actor_that_ends_and_then_fails_beside_has_ended() {
         hooks.activate = Rc::new(|_| Activation::Absent);
     });
 }
+
+#[test]
+fn a_panic_at_making_a_message_for_one_that_is_being_lost_is_dropped() {
+    let mut house = House::of(1, calm());
+    house.play("a", act("asks", |_: &mut Ada, cx| drop(cx.ask::<Bob>(&k("b"), owe(), None, |_| panic!("as told")))));
+    let (lost, bob) = (house.find::<ADA>("a").unwrap(), house.find::<BOB>("b").unwrap());
+    hook::<ADA>(|hooks| {
+        hooks.lost = Rc::new(move |world, key, _| {
+            note(format!("{key} is lost"));
+            handling::call::<Bob, _>(world, bob, |me, cx| cx.answer(me.owed.remove(0), Ok("answer".into()))).unwrap();
+        });
+    });
+    life::fail::<Ada>(house.host(), lost, "so be it".into());
+    house.settle();
+    assert_eq!(diary(), ["a: asks", "b: owe", "a is lost"]);
+    assert_eq!(house.find::<ADA>("a"), None);
+}

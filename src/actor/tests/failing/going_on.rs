@@ -69,6 +69,30 @@ fn a_fresh_value_that_can_not_be_loaded_answers_who_waits() {
 }
 
 #[test]
+fn where_nobody_comes_after_one_that_failed_what_it_had_asked_for_itself_is_shown_to_nobody() {
+    for error in [None, Some("no".to_owned())] {
+        let mut house = House::of(1, fresh());
+        house.play(
+            "a",
+            act("asks", |_: &mut Ada, cx| drop(cx.ask::<Bob>(&k("b"), owe(), None, |answer| say(told(&answer))))),
+        );
+        let expected = if error.is_some() { "dead: behind, not loaded: no" } else { "a is absent: behind" };
+        hook::<ADA>(|hooks| {
+            hooks.activate = Rc::new(move |_| error.clone().map_or(Activation::Absent, Activation::Refused));
+            hooks.intercept = Rc::new(|_, key, envelope| {
+                note(format!("{key} is absent: {}", envelope.message.text));
+                Intercepted::Taken
+            });
+        });
+        house.tell("a", fail::<ADA>("fails"));
+        house.tell("a", say::<ADA>("behind"));
+        house.tell("b", act("pays", |me: &mut Bob, cx| cx.answer(me.owed.remove(0), Ok("answer".into()))));
+        house.settle();
+        assert_eq!(diary(), ["a: asks", "b: owe", "a: fails", "b: pays", expected, "dead: answer, stopped"]);
+    }
+}
+
+#[test]
 fn the_first_restart_is_at_once_and_the_next_ones_wait_ever_longer_with_messages_in_order() {
     for settings in [in_place(), fresh()] {
         let mut house = House::of(1, settings);
@@ -262,7 +286,7 @@ fn a_failure_leaves_everybody_else_of_the_host_alone() {
 fn one_that_fails_as_it_begins_is_made_again_until_that_is_too_often() {
     let mut house = House::of(1, KindSettings { intensity: Intensity { restarts: 2, within: ms(1000) }, ..fresh() });
     hook::<ADA>(|hooks| {
-        hooks.lost = Rc::new(|key, cause| note(format!("{key} lost: {cause}")));
+        hooks.lost = Rc::new(|_, key, cause| note(format!("{key} lost: {cause}")));
         hooks.started = Rc::new(|_, cx| {
             note("begins");
             cx.tell::<Bob>(&k("b"), say("never sent")).unwrap();
@@ -341,7 +365,7 @@ fn one_that_wishes_to_end_as_it_begins_or_recovers_does() {
 #[test]
 fn a_panic_without_words_is_one_as_well() {
     let mut house = House::of(1, KindSettings { intensity: Intensity { restarts: 0, within: ms(1000) }, ..fresh() });
-    hook::<ADA>(|hooks| hooks.lost = Rc::new(|_, cause| note(cause.to_string())));
+    hook::<ADA>(|hooks| hooks.lost = Rc::new(|_, _, cause| note(cause.to_string())));
     house.play("a", act("fails", |_: &mut Ada, _| std::panic::panic_any(7)));
     let words = String::from("owned");
     house.play("a", act("fails", move |_: &mut Ada, _| panic!("{words} words")));

@@ -125,7 +125,7 @@ fn a_panic_while_loading_or_activating_answers_each_message() {
     for loads in [true, false] {
         let mut house = House::of(1, calm());
         hook::<ADA>(|hooks| {
-            hooks.lost = Rc::new(|key, cause| note(format!("{key} lost: {cause}")));
+            hooks.lost = Rc::new(|_, key, cause| note(format!("{key} lost: {cause}")));
             hooks.activate = Rc::new(move |_| {
                 if loads {
                     return Activation::Loading(Box::pin(async { panic!("as told") }));

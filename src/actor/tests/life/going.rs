@@ -292,7 +292,7 @@ fn an_actor_that_is_failed_from_beside_is_lost_with_its_messages() {
 #[test]
 fn a_panic_in_what_follows_a_loss_harms_nobody() {
     let mut house = House::of(1, calm());
-    hook::<ADA>(|hooks| hooks.lost = Rc::new(|_, _| panic!("as told")));
+    hook::<ADA>(|hooks| hooks.lost = Rc::new(|_, _, _| panic!("as told")));
     let id = house.spawn::<ADA>("a");
     let asked = house.ask("a", say::<ADA>("asked"));
     house.take_in(0, usize::MAX);

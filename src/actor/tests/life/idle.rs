@@ -45,6 +45,36 @@ fn an_actor_retires_soon_after_its_idle_time_and_not_before() {
 }
 
 #[test]
+fn an_actor_retires_when_it_is_looked_at_just_as_its_idle_time_is_over() {
+    let mut house = House::of(1, aged(200));
+    house.spawn::<ADA>("a");
+    house.pass(199);
+    assert!(house.find::<ADA>("a").is_some());
+    house.pass(1);
+    assert_eq!(house.find::<ADA>("a"), None);
+}
+
+#[test]
+fn an_actor_that_rests_or_ends_is_not_retired_for_being_idle() {
+    let rest = BackOff { first: ms(500), jitter: 0.0, ..BackOff::default() };
+    let settings = KindSettings { recovery: Recovery::InPlace, back_off: rest, stop_deadline: ms(500), ..aged(100) };
+    let mut house = House::of(1, settings);
+    note_life::<ADA>();
+    linger::<ADA>();
+    for _ in 0..2 {
+        house.play("a", fail::<ADA>("fails"));
+    }
+    house.pass(499);
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::BackingOff));
+    house.pass(1);
+    house.play("a", end::<ADA>());
+    house.pass(499);
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::Ending { retires: false }));
+    let told = diary();
+    assert_eq!(told[told.len() - 3..], ["a recovered", "a: end", "a ending"]);
+}
+
+#[test]
 fn one_that_was_busy_while_it_was_noted_as_idle_is_looked_at_again() {
     let mut house = House::of(1, aged(1000));
     house.play("a", say::<ADA>("hello"));
@@ -159,6 +189,31 @@ fn an_actor_is_not_made_to_retire_while_messages_wait_for_it() {
 }
 
 #[test]
+fn an_actor_is_not_made_to_retire_while_it_is_at_something_else() {
+    let mut house = House::of(1, KindSettings { recovery: Recovery::InPlace, ..calm() });
+    linger::<ADA>();
+    let in_the_middle = |_: &mut Ada, cx: &mut Context<'_, Ada>| {
+        let id = cx.id();
+        assert!(!life::retire::<Ada>(cx.world, id));
+        note("goes on");
+    };
+    house.play("a", act("go", in_the_middle));
+    let id = house.find::<ADA>("a").unwrap();
+    for _ in 0..2 {
+        house.play("a", fail::<ADA>("fails"));
+    }
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::BackingOff));
+    assert!(!life::retire::<Ada>(house.host(), id));
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::BackingOff));
+    house.pass(1000);
+    house.play("a", end::<ADA>());
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::Ending { retires: false }));
+    assert!(!life::retire::<Ada>(house.host(), id));
+    assert_eq!(house.phase::<ADA>("a"), Some(Phase::Ending { retires: false }));
+    assert_eq!(diary(), ["a: go", "goes on", "a: fails", "a: fails", "a: end", "a ending"]);
+}
+
+#[test]
 fn an_actor_retires_by_its_own_wish_and_by_anothers_from_outside() {
     let mut house = House::of(2, calm());
     let a = house.key_on(1, "a");
@@ -198,7 +253,7 @@ fn what_comes_while_an_actor_retires_is_kept_for_its_next_activation_in_order() 
 fn an_actor_that_takes_too_long_to_end_is_ended_and_loses_no_message() {
     let mut house = House::each(1, [KindSettings { stop_deadline: ms(50), ..aged(1000) }, calm(), calm()]);
     linger::<ADA>();
-    hook::<ADA>(|hooks| hooks.lost = Rc::new(|key, cause| note(format!("{key} lost: {cause}"))));
+    hook::<ADA>(|hooks| hooks.lost = Rc::new(|_, key, cause| note(format!("{key} lost: {cause}"))));
     house.spawn::<ADA>("a");
     let ended = house.spawn::<ADA>("a2");
     house.play(

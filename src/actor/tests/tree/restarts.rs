@@ -341,6 +341,49 @@ fn one_that_fails_as_it_begins_again_is_counted_once_for_each() {
 }
 
 #[test]
+fn those_behind_one_that_fails_as_it_begins_again_wait_until_it_has_begun() {
+    let mut house = house(Recovery::Fresh);
+    note_lives();
+    let fails = Rc::new(Cell::new(0));
+    let left = fails.clone();
+    hook::<ADA>(move |hooks| {
+        hooks.started = Rc::new(move |_, _| {
+            note("a started");
+            if left.get() > 0 {
+                left.set(left.get() - 1);
+                panic!("as told");
+            }
+        });
+    });
+    start(&mut house, three(Strategy::OneForAll, Restart::Permanent));
+    fails.set(2);
+    diary();
+    house.play("c", fail::<CYD>("fails"));
+    let begun: Vec<_> = diary().into_iter().filter(|line| line.ends_with("started")).collect();
+    assert_eq!(begun, ["a started", "a started", "a started", "b started", "c started"]);
+    assert_eq!((running(&mut house), outcome(&mut house)), ([true; 3], None));
+}
+
+#[test]
+fn one_that_ends_while_another_begins_is_started_again_and_the_other_has_begun() {
+    let mut house = house(Recovery::Fresh);
+    let is_first = Cell::new(true);
+    let make = move |world: &mut System| {
+        if !is_first.replace(false) {
+            let bob = Hosts::<Bob>::table(world).find(&k("b")).unwrap();
+            life::fail::<Bob>(world, bob, "so be it".into());
+        }
+        Ok(Puppet::new("a"))
+    };
+    let plan = plan("root", Strategy::OneForOne).actor::<Ada>(k("a"), Restart::Permanent, StopLimit::default(), make);
+    start(&mut house, child::<CYD>(child::<BOB>(plan, "b", Restart::Permanent), "c", Restart::Permanent));
+    house.play("a", fail::<ADA>("fails"));
+    assert_eq!((running(&mut house), outcome(&mut house)), ([true; 3], None));
+    let made = (house.figures::<ADA>(0).activations.get(), house.figures::<BOB>(0).activations.get());
+    assert_eq!(made, (2, 2));
+}
+
+#[test]
 fn where_another_fails_to_begin_during_a_restart_of_all_they_begin_all_over() {
     let mut house = house(Recovery::Fresh);
     note_lives();

@@ -60,6 +60,40 @@ fn one_key_is_no_two_children() {
     assert_eq!(running(&mut house), [false, false, false]);
 }
 
+#[test]
+fn a_key_that_waits_for_its_supervisor_is_no_other_child() {
+    let mut house = house(Recovery::Fresh);
+    start(&mut house, three(Strategy::OneForOne, Restart::Permanent).back_off(SURE));
+    for _ in 0..2 {
+        house.play("a", fail::<ADA>("fails"));
+    }
+    house.play("a", say::<ADA>("kept"));
+    let mut another = OfKind::<Ada, _> { key: k("a"), make: |_: &mut System| Ok(Puppet::new("another")) };
+    assert_eq!(another.start(house.host(), 1), Err("there is one already, and it is down".into()));
+    house.pass(10);
+    assert_eq!(diary(), ["a: fails", "a: fails", "a: kept"]);
+    assert_eq!(running(&mut house), [true; 3]);
+}
+
+#[test]
+fn one_that_has_taken_the_place_of_a_child_that_waits_runs_and_is_taken_on_in_time() {
+    let mut house = house(Recovery::Fresh);
+    start(&mut house, three(Strategy::OneForOne, Restart::Permanent).back_off(SURE));
+    house.play("a", end::<ADA>());
+    let id = house.find::<ADA>("a").unwrap();
+    let takes_its_place = |world: &mut System| drop(life::spawn::<Ada>(world, k("a"), Puppet::new("another")));
+    life::stop::<Ada>(house.host(), id, Some(Box::new(takes_its_place)));
+    house.play("a", say::<ADA>("one"));
+    assert_eq!(diary(), ["a: end", "another: one"]);
+    house.pass(10);
+    house.play("a", say::<ADA>("two"));
+    house.play("a", fail::<ADA>("fails"));
+    house.pass(20);
+    house.play("a", say::<ADA>("three"));
+    assert_eq!(diary(), ["another: two", "another: fails", "a: three"]);
+    assert_eq!(running(&mut house), [true; 3]);
+}
+
 /// Has the tree begin with a `b` that can not, and says how it ended.
 fn founded_with(
     b: impl FnMut(&mut System) -> Result<Bob, String> + 'static,
