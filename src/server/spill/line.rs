@@ -1,5 +1,7 @@
 //! A room's way to one branch: what is pending for it, bounded, and how much it may be sent. Pure.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::{
@@ -46,7 +48,12 @@ pub struct Window {
 impl Window {
     /// Another batch may be sent.
     pub fn is_open(&self) -> bool {
-        self.sent.saturating_sub(self.acknowledged) < WINDOW
+        self.ahead() < WINDOW
+    }
+
+    /// Batches that the other side has not been through, as far as it has said.
+    pub fn ahead(&self) -> u64 {
+        self.sent.saturating_sub(self.acknowledged)
     }
 
     /// So much of the other side's has been heard that it is to be told.
@@ -98,6 +105,8 @@ pub struct Line {
     shed: Shed,
     /// A batch that its host's inbox had no room for.
     refused: Option<Outward>,
+    /// Since when it owes a word: it was asked whether a member is there.
+    asked_at: Option<Timestamp>,
 }
 
 fn of(format: Format) -> usize {
@@ -123,6 +132,7 @@ impl Line {
             gaps: Vec::new(),
             shed: Shed::default(),
             refused: None,
+            asked_at: None,
         }
     }
 
@@ -143,8 +153,17 @@ impl Line {
 
     /// A member has been handed on to it.
     pub fn enter(&mut self, participant: Participant, format: Format, now: Timestamp) {
+        // It has heard what the others here have missed.
+        self.tell_gaps(now);
         self.members[of(format)] += 1;
         self.push(OutwardItem::Enter(participant), now);
+    }
+
+    /// A member goes home: what is for it from here on is kept there. What it has missed here it is told here.
+    pub fn come(&mut self, participant: Participant, format: Format, now: Timestamp) {
+        self.tell_gaps(now);
+        self.push(OutwardItem::Come(participant), now);
+        self.leave(format);
     }
 
     /// A member is there no more.
@@ -197,12 +216,17 @@ impl Line {
 
     /// Looks at how much is pending, and for how long.
     pub fn look(&mut self, now: Timestamp, bounds: &Bounds) -> Standing {
-        let Some(since) = self.since.filter(|_| !self.window.is_open()) else { return Standing::Well };
+        let Some(since) = self.since.filter(|_| self.is_held_up()) else { return Standing::Well };
         let (bytes, age) = (self.bytes(), now.since(since));
         self.sheds_cursors |= bytes > bounds.shed_bytes / 2 || age > bounds.shed_age / 2;
         self.sheds_midi |= bytes > bounds.shed_bytes || age > bounds.shed_age;
         let is_overdue = bytes > bounds.close_bytes || age > bounds.close_age;
         if is_overdue { Standing::Overdue } else { Standing::Well }
+    }
+
+    /// Nothing more may be sent for now.
+    fn is_held_up(&self) -> bool {
+        !self.window.is_open() || self.refused.is_some()
     }
 
     /// The next batch, where there is something to say and the branch keeps up.
@@ -215,18 +239,38 @@ impl Line {
         }
         (self.sheds_cursors, self.sheds_midi) = (false, false);
         // Behind what was pending when shedding began, before the next notes.
-        for (participant, next_sequence) in std::mem::take(&mut self.gaps) {
-            self.push_gap(participant, next_sequence, now);
-        }
+        self.tell_gaps(now);
         self.since = None;
+        if self.items.iter().any(|item| matches!(item, OutwardItem::Ping(_))) {
+            self.asked_at.get_or_insert(now);
+        }
         let (number, heard) = self.window.next();
         let frames = Bytes::from(std::mem::take(&mut self.frames));
         Some(Outward { number, heard, items: std::mem::take(&mut self.items), frames })
     }
 
     /// A sealed batch could not be sent: it is the next again.
-    pub fn keep(&mut self, batch: Outward) {
+    pub fn keep(&mut self, batch: Outward, now: Timestamp) {
+        self.since.get_or_insert(now);
         self.refused = Some(batch);
+    }
+
+    /// The branch has been through the batches up to this one.
+    pub fn acknowledge(&mut self, heard: u64) {
+        self.window.acknowledge(heard);
+        self.asked_at = None;
+    }
+
+    /// The branch was asked and has said nothing since: its members cannot be heard, so their silence says nothing of them.
+    pub fn stands_still(&self, now: Timestamp, patience: Duration) -> bool {
+        self.asked_at.is_some_and(|at| now.since(at) >= patience)
+    }
+
+    /// This side stood still for so long: no branch is to blame for what waited meanwhile.
+    pub fn stood_still(&mut self, stall: Duration) {
+        for at in [&mut self.since, &mut self.asked_at].into_iter().flatten() {
+            *at = *at + stall;
+        }
     }
 
     /// What was shed since this was last asked.
@@ -236,7 +280,15 @@ impl Line {
 
     /// Bytes that are pending; each item counts as some.
     pub fn bytes(&self) -> usize {
-        self.frames.len() + self.items.len() * size_of::<OutwardItem>()
+        let weigh = |frames: &[u8], items: &[OutwardItem]| frames.len() + size_of_val(items);
+        let refused = self.refused.as_ref().map_or(0, |batch| weigh(&batch.frames, &batch.items));
+        refused + weigh(&self.frames, &self.items)
+    }
+
+    fn tell_gaps(&mut self, now: Timestamp) {
+        for (participant, next_sequence) in std::mem::take(&mut self.gaps) {
+            self.push_gap(participant, next_sequence, now);
+        }
     }
 
     fn push_gap(&mut self, participant: Participant, next_sequence: u32, now: Timestamp) {
@@ -247,8 +299,9 @@ impl Line {
             frame.len() as u32
         };
         let (protobuf, json) = (add(Format::Protobuf), add(Format::Json));
-        let except = Some(participant);
-        self.push(OutwardItem::All { except, class: Class::Essential, protobuf, json }, now);
+        self.shed.gaps += 1;
+        let class = Class::Gap { participant: participant.0, next: next_sequence };
+        self.push(OutwardItem::All { except: Some(participant), class, protobuf, json }, now);
     }
 
     fn note_gap(&mut self, participant: Participant, next: u32) {
@@ -274,8 +327,6 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::protocol::ids::RoomKey;
 
@@ -335,7 +386,7 @@ mod tests {
         line.window.acknowledge(1);
         let batch = line.seal(START).unwrap();
         assert_eq!(notes(&batch) as u64 + shed.midi, 100, "each is there or shed");
-        let Some(OutwardItem::All { except, class: Class::Essential, .. }) = batch.items.last() else {
+        let Some(OutwardItem::All { except, class: Class::Gap { .. }, .. }) = batch.items.last() else {
             panic!("no gap: {:?}", batch.items.last());
         };
         assert_eq!(*except, Some(PLAYER), "who has played it misses nothing");
@@ -373,6 +424,53 @@ mod tests {
         assert!(line.bytes() > BOUNDS.close_bytes);
         line.window.acknowledge(1);
         assert_eq!(line.seal(START).unwrap().items.len(), kept, "none is lost");
+    }
+
+    #[test]
+    fn a_branch_whose_inbox_is_full_is_bounded_as_one_that_is_not_through() {
+        let mut line = line();
+        note(&mut line, 1, START);
+        let batch = line.seal(START).unwrap();
+        line.keep(batch, START);
+        for sequence in 2..=100 {
+            note(&mut line, sequence, START);
+        }
+        assert!(line.take_shed().midi > 50);
+        assert_eq!(line.look(START + Duration::from_millis(10_001), &BOUNDS), Standing::Overdue);
+        assert_eq!(line.seal(START).unwrap().number, 1, "the same again");
+        let batch = line.seal(START).unwrap();
+        assert_eq!(batch.number, 2);
+        assert!(matches!(batch.items.last(), Some(OutwardItem::All { class: Class::Gap { next: 101, .. }, .. })));
+    }
+
+    #[test]
+    fn who_goes_home_is_told_there_of_what_it_has_missed_and_who_comes_is_not() {
+        let mut line = stuck();
+        for sequence in 1..=100 {
+            note(&mut line, WINDOW as u32 + sequence, START);
+        }
+        line.come(Participant(9), Format::Protobuf, START);
+        line.enter(Participant(10), Format::Protobuf, START);
+        line.window.acknowledge(1);
+        let items = line.seal(START).unwrap().items;
+        let place = |wanted: fn(&OutwardItem) -> bool| items.iter().position(wanted).unwrap();
+        let gap = place(|item| matches!(item, OutwardItem::All { class: Class::Gap { .. }, .. }));
+        assert!(gap < place(|item| matches!(item, OutwardItem::Come(_))));
+        assert!(gap < place(|item| matches!(item, OutwardItem::Enter(_))));
+    }
+
+    #[test]
+    fn a_branch_that_was_asked_stands_still_until_it_says_something() {
+        const PATIENCE: Duration = Duration::from_millis(250);
+        let mut line = line();
+        line.push(OutwardItem::Ping(Participant(9)), START);
+        assert!(line.seal(START).is_some());
+        assert!(!line.stands_still(START + Duration::from_millis(249), PATIENCE));
+        assert!(line.stands_still(START + PATIENCE, PATIENCE));
+        line.stood_still(PATIENCE);
+        assert!(!line.stands_still(START + PATIENCE, PATIENCE), "this side did");
+        line.acknowledge(1);
+        assert!(!line.stands_still(START + 9 * PATIENCE, PATIENCE));
     }
 
     #[test]
