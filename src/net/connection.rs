@@ -166,6 +166,13 @@ impl Wire {
         self.outbox.push_last(frame, now);
     }
 
+    /// Queues what was kept for it elsewhere, behind what waits, and behind the gaps that wait to be told.
+    pub fn absorb(&mut self, kept: Outbox, now: Timestamp, bounds: &Bounds) {
+        let gaps = self.outbox.take_all_gaps();
+        self.push_gap_frames(&gaps, now, bounds);
+        self.outbox.absorb(kept);
+    }
+
     /// The connection leaves its room: what waits of it is not shed, and its gaps are not told, in the next.
     pub fn leave_room(&mut self) {
         self.outbox.leave_room();
@@ -222,11 +229,16 @@ impl Wire {
     /// Queues the gaps that are due; false where none are.
     fn push_gaps(&mut self, now: Timestamp, bounds: &Bounds) -> bool {
         let gaps = self.outbox.take_gaps(now, bounds);
-        for &(participant, next_sequence) in &gaps {
-            let gap = ClientMessage::event(Message::Gap(Gap { participant, next_sequence }));
-            let _ = self.outbox.push(frame::message(self.format, &gap), Class::Essential, now, bounds);
-        }
+        self.push_gap_frames(&gaps, now, bounds);
         !gaps.is_empty()
+    }
+
+    fn push_gap_frames(&mut self, gaps: &[(u32, u32)], now: Timestamp, bounds: &Bounds) {
+        for &(participant, next) in gaps {
+            let gap = ClientMessage::event(Message::Gap(Gap { participant, next_sequence: next }));
+            let class = Class::Gap { participant, next };
+            let _ = self.outbox.push(frame::message(self.format, &gap), class, now, bounds);
+        }
     }
 }
 

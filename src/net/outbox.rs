@@ -25,6 +25,13 @@ pub enum Class {
     },
     /// An avatar's position: the first to go, replaced by the next.
     Cursor,
+    /// That notes are missing which never came here. It goes with what is shed around it: what is told then comes once, and last.
+    Gap {
+        /// Whose.
+        participant: u32,
+        /// The sequence number it goes on from.
+        next: u32,
+    },
 }
 
 /// When a connection counts as falling behind. Bytes count what the kernel holds.
@@ -81,7 +88,7 @@ impl Sheddable {
         match class {
             Class::Midi { .. } => self.midi += 1,
             Class::Cursor => self.cursors += 1,
-            Class::Essential => {}
+            Class::Essential | Class::Gap { .. } => {}
         }
     }
 
@@ -89,7 +96,7 @@ impl Sheddable {
         match class {
             Class::Midi { .. } => self.midi -= 1,
             Class::Cursor => self.cursors -= 1,
-            Class::Essential => {}
+            Class::Essential | Class::Gap { .. } => {}
         }
     }
 }
@@ -131,6 +138,16 @@ pub struct Shed {
     pub midi: u64,
     /// Avatar positions.
     pub cursors: u64,
+    /// Gaps that were told.
+    pub gaps: u64,
+}
+
+impl std::ops::AddAssign for Shed {
+    fn add_assign(&mut self, other: Self) {
+        self.midi += other.midi;
+        self.cursors += other.cursors;
+        self.gaps += other.gaps;
+    }
 }
 
 /// One connection's queue. Moves with its connection.
@@ -183,6 +200,11 @@ impl Outbox {
                 self.note_gap(participant, sequence);
                 Pushed::Shed
             }
+            Class::Gap { participant, next } if self.gaps.iter().any(|(of, _)| *of == participant) => {
+                // One that waits to be told is told of all of it.
+                self.remember_gap(participant, next);
+                Pushed::Queued
+            }
             _ => {
                 self.bytes += frame.len();
                 self.sheddable.add(class);
@@ -201,18 +223,31 @@ impl Outbox {
         self.queue.push_back(Entry { frame, class: Class::Essential, at: now });
     }
 
+    /// Takes in what was kept for it elsewhere, behind what waits; nothing of that is written yet, and what gaps waited to be
+    /// told here have been.
+    pub fn absorb(&mut self, kept: Self) {
+        self.bytes += kept.bytes;
+        self.sheddable.midi += kept.sheddable.midi;
+        self.sheddable.cursors += kept.sheddable.cursors;
+        self.queue.extend(kept.queue);
+        self.sheds_cursors |= kept.sheds_cursors;
+        self.sheds_midi |= kept.sheds_midi;
+        for (participant, next) in kept.gaps {
+            self.remember_gap(participant, next);
+        }
+        self.shed += kept.shed;
+    }
+
     /// The connection leaves its room: participants' numbers mean others in the next. What waits of the old room is sent
     /// and not shed any more, and gaps in it are not told.
     pub fn leave_room(&mut self) {
         self.gaps.clear();
-        if self.sheddable.midi > 0 {
-            for entry in &mut self.queue {
-                if matches!(entry.class, Class::Midi { .. }) {
-                    entry.class = Class::Essential;
-                }
+        for entry in &mut self.queue {
+            if matches!(entry.class, Class::Midi { .. } | Class::Gap { .. }) {
+                entry.class = Class::Essential;
             }
-            self.sheddable.midi = 0;
         }
+        self.sheddable.midi = 0;
     }
 
     /// Looks at the age of what waits without a push: true where the connection is to be closed.
@@ -228,6 +263,12 @@ impl Outbox {
             return Vec::new();
         }
         (self.sheds_cursors, self.sheds_midi) = (false, false);
+        self.take_all_gaps()
+    }
+
+    /// All the gaps to tell, whether the connection keeps up or not.
+    pub fn take_all_gaps(&mut self) -> Vec<(u32, u32)> {
+        self.shed.gaps += self.gaps.len() as u64;
         std::mem::take(&mut self.gaps)
     }
 
@@ -341,7 +382,7 @@ impl Outbox {
 
     fn shed_midi(&mut self) {
         if self.sheddable.midi > 0 {
-            self.shed_where(|class| matches!(class, Class::Midi { .. }));
+            self.shed_where(|class| matches!(class, Class::Midi { .. } | Class::Gap { .. }));
         }
     }
 
@@ -366,6 +407,7 @@ impl Outbox {
             match class {
                 Class::Midi { participant, sequence } => self.note_gap(participant, sequence),
                 Class::Cursor => self.shed.cursors += 1,
+                Class::Gap { participant, next } => self.remember_gap(participant, next),
                 Class::Essential => {}
             }
         }
@@ -373,7 +415,10 @@ impl Outbox {
 
     fn note_gap(&mut self, participant: u32, sequence: u32) {
         self.shed.midi += 1;
-        let next = sequence.wrapping_add(1);
+        self.remember_gap(participant, sequence.wrapping_add(1));
+    }
+
+    fn remember_gap(&mut self, participant: u32, next: u32) {
         match self.gaps.iter_mut().find(|(of, _)| *of == participant) {
             Some((_, after)) => *after = next,
             None => self.gaps.push((participant, next)),
@@ -423,7 +468,7 @@ mod tests {
         outbox.push(frame(40), Class::Cursor, START, &BOUNDS);
         outbox.push(frame(40), midi(1), START, &BOUNDS);
         assert_eq!(outbox.push(frame(40), Class::Essential, START, &BOUNDS), Pushed::Queued);
-        assert_eq!(outbox.take_shed(), Shed { midi: 0, cursors: 1 });
+        assert_eq!(outbox.take_shed(), Shed { midi: 0, cursors: 1, gaps: 0 });
         assert_eq!(outbox.bytes(), 80);
     }
 
@@ -434,7 +479,7 @@ mod tests {
         outbox.push(frame(40), midi(1), START, &BOUNDS);
         assert_eq!(outbox.push(frame(40), midi(2), START, &BOUNDS), Pushed::Queued);
         assert_eq!(outbox.push(frame(10), Class::Cursor, START, &BOUNDS), Pushed::Shed, "not yet below the half");
-        assert_eq!((outbox.take_shed(), outbox.has_gaps()), (Shed { midi: 0, cursors: 2 }, false));
+        assert_eq!((outbox.take_shed(), outbox.has_gaps()), (Shed { midi: 0, cursors: 2, gaps: 0 }, false));
     }
 
     #[test]
@@ -513,6 +558,51 @@ mod tests {
         outbox.push(frame(95), Class::Essential, START, &BOUNDS);
         outbox.push(frame(10), midi(1), START, &BOUNDS);
         assert_eq!(outbox.gaps, [(1, 2)], "the new room's");
+    }
+
+    #[test]
+    fn what_was_kept_elsewhere_goes_behind_what_waits_with_its_gaps() {
+        let (mut outbox, mut kept) = (Outbox::default(), Outbox::default());
+        outbox.push(frame(10), midi(1), START, &BOUNDS);
+        kept.push(frame(95), midi(2), START, &BOUNDS);
+        kept.push(frame(10), midi(3), START, &BOUNDS);
+        kept.push(frame(20), Class::Essential, START, &BOUNDS);
+        assert!(kept.has_gaps());
+        let (gaps, shed) = (kept.gaps.clone(), kept.shed);
+        let (bytes, frames) = (kept.bytes(), kept.len());
+        outbox.absorb(kept);
+        assert_eq!((outbox.bytes(), outbox.len()), (10 + bytes, 1 + frames));
+        assert_eq!((outbox.gaps.clone(), outbox.shed), (gaps, shed));
+        outbox.advance(10 + bytes);
+        assert_eq!(outbox.sheddable, Sheddable::default());
+    }
+
+    #[test]
+    fn a_gap_that_came_from_elsewhere_is_told_once_with_what_is_shed_around_it() {
+        let gap = |next| Class::Gap { participant: 1, next };
+        // One waits to be told: the other goes into it.
+        let mut outbox = Outbox::default();
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!(outbox.push(frame(10), midi(4), START, &BOUNDS), Pushed::Shed);
+        outbox.push(frame(10), gap(20), START, &BOUNDS);
+        assert_eq!((outbox.len(), outbox.gaps.clone()), (1, vec![(1, 20)]));
+
+        // It waits among notes that are shed.
+        let mut outbox = Outbox::default();
+        outbox.push(frame(40), midi(4), START, &BOUNDS);
+        outbox.push(frame(40), gap(20), START, &BOUNDS);
+        outbox.push(frame(10), midi(20), START, &BOUNDS);
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!((outbox.len(), outbox.gaps.clone(), outbox.shed.midi), (1, vec![(1, 21)], 2));
+        assert_eq!(outbox.bytes(), 95);
+
+        // In the next room it says nothing.
+        let mut outbox = Outbox::default();
+        outbox.push(frame(40), gap(20), START, &BOUNDS);
+        outbox.leave_room();
+        outbox.push(frame(40), midi(1), START, &BOUNDS);
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!(outbox.gaps, [(1, 2)]);
     }
 
     #[test]

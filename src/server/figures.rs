@@ -37,6 +37,8 @@ pub struct Series {
 figures! {
     /// Server time of the shard's last heartbeat, in microseconds.
     heartbeat_us: gauge "pianorhythm_shard_heartbeat_us" "";
+    /// Turns: in each it takes in what has come, and sends each other shard at most one batch a room.
+    turns: counter "pianorhythm_shard_turns_total" "";
     /// Times the shard stood still for a quarter of a second or longer.
     stalls: counter "pianorhythm_shard_stalls_total" "";
     /// How long it stood still then altogether, in milliseconds.
@@ -49,6 +51,10 @@ figures! {
     users: gauge "pianorhythm_users" "";
     /// Share of the core in use, in thousandths.
     usage_permille: gauge "pianorhythm_shard_usage_permille" "";
+    /// Branches on the shard, of rooms that live on others.
+    branches: gauge "pianorhythm_branches" "";
+    /// Members in branches on the shard.
+    branch_members: gauge "pianorhythm_branch_members" "";
     /// Messages from clients.
     messages_in: counter "pianorhythm_messages_in_total" "";
     /// MIDI messages relayed, counted once a message.
@@ -63,6 +69,42 @@ figures! {
     moves_out: counter "pianorhythm_moves_total" "direction=\"out\"";
     /// Connections taken from another shard.
     moves_in: counter "pianorhythm_moves_total" "direction=\"in\"";
+    /// Members that rooms of the shard have handed on to branches.
+    spilled_out: counter "pianorhythm_spilled_total" "direction=\"out\"";
+    /// Members that have come back from branches.
+    spilled_back: counter "pianorhythm_spilled_total" "direction=\"back\"";
+    /// Turns in which a member was to be handed on and no shard had a place for it.
+    spill_waits: counter "pianorhythm_spill_waits_total" "reason=\"no_place\"";
+    /// Batches that a shard's inbox had no room for and that were sent again in a later turn.
+    spill_refused: counter "pianorhythm_spill_waits_total" "reason=\"inbox_full\"";
+    /// Members of rooms of the shard that live on others, or are on their way back.
+    members_away: gauge "pianorhythm_members_away" "";
+    /// Batches that branches have not been through, as far as they have said.
+    spill_pending_batches: gauge "pianorhythm_spill_pending_batches" "";
+    /// Bytes that wait because a branch takes nothing in.
+    spill_pending_bytes: gauge "pianorhythm_spill_pending_bytes" "";
+    /// Batches of branches that wait for their rooms.
+    spill_inward_waiting: gauge "pianorhythm_spill_inward_waiting" "";
+    /// Batches sent to branches.
+    spill_batches_out: counter "pianorhythm_spill_batches_total" "direction=\"out\"";
+    /// Batches sent by branches to their rooms.
+    spill_batches_in: counter "pianorhythm_spill_batches_total" "direction=\"in\"";
+    /// Bytes of frames sent to branches.
+    spill_bytes_out: counter "pianorhythm_spill_bytes_total" "";
+    /// What members in branches have said to rooms of the shard.
+    spill_items_in: counter "pianorhythm_spill_messages_in_total" "";
+    /// MIDI messages not sent to a branch that takes nothing in, each for all its members.
+    shed_spill_midi: counter "pianorhythm_dropped_total" "reason=\"spill_midi\"";
+    /// Avatar positions not sent to a branch that takes nothing in.
+    shed_spill_cursors: counter "pianorhythm_dropped_total" "reason=\"spill_cursor\"";
+    /// Requests from branches of members that were out of the room already.
+    spill_gone: counter "pianorhythm_dropped_total" "reason=\"spill_gone\"";
+    /// Gaps told to members that had fallen behind.
+    gaps_slow: counter "pianorhythm_gaps_total" "reason=\"slow_consumer\"";
+    /// Gaps told to branches that had taken nothing in, each for all its members.
+    gaps_spill: counter "pianorhythm_gaps_total" "reason=\"spill\"";
+    /// Branches given up, with their members, because they took nothing in for too long.
+    branches_given_up: counter "pianorhythm_branches_given_up_total" "";
     /// Requests answered with an error.
     rejections: counter "pianorhythm_rejections_total" "";
     /// MIDI messages shed for members that fall behind.
