@@ -16,6 +16,9 @@ thread_local! {
     static HERE: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
+/// How much more seldom what costs a connection fails.
+const SELDOM: u32 = 24;
+
 /// What panics on purpose say.
 pub const CAUSE: &str = "a fault on purpose";
 
@@ -43,7 +46,21 @@ pub fn point() {
     let next = NEXT.get();
     NEXT.set(next.saturating_sub(1));
     assert!(next != 1, "{CAUSE}");
-    let one_in = HERE.get().unwrap_or_else(|| ONE_IN.load(Ordering::Relaxed));
+    draw(1);
+}
+
+/// The same where a failure costs a connection: one time in [`SELDOM`] as many, and only where this thread was told for itself.
+///
+/// # Panics
+/// As that.
+pub fn seldom() {
+    if HERE.get().is_some() {
+        draw(SELDOM);
+    }
+}
+
+fn draw(seldom: u32) {
+    let one_in = HERE.get().unwrap_or_else(|| ONE_IN.load(Ordering::Relaxed)).saturating_mul(seldom);
     if one_in == 0 {
         return;
     }

@@ -86,8 +86,8 @@ pub struct RoomView {
     pub has_owner: bool,
     /// The owner.
     pub owner: String,
-    /// The owner is one of the members.
-    pub is_owner_here: bool,
+    /// The owner's number; 0 where it is not one of the members.
+    pub owner_participant: u32,
 }
 
 impl Stage {
@@ -116,7 +116,7 @@ impl Stage {
                 is_saved: cell.room.is_saved(),
                 has_owner: cell.room.kind().has_owner(),
                 owner: info.owner_id,
-                is_owner_here: info.owner_participant != 0,
+                owner_participant: info.owner_participant,
             })
         };
         self.rooms.ids().filter_map(view).collect()

@@ -6,11 +6,12 @@
 //! - `plan` what happens, as data · `run` does it · `shrink` leaves out what does not matter
 //! - `world` who is turned when, and what is looked at · `server` the stages and the back office · `client` what a client says
 //!   and hears · `stores` what keeps, hangs and fails
-//! - `checks` what must hold
+//! - `checks` what must hold · `register` what may be kept of what was written
 
 mod checks;
 mod client;
 mod plan;
+mod register;
 mod run;
 #[allow(
     clippy::disallowed_methods,

@@ -35,6 +35,8 @@ pub struct Setup {
     pub shed_bytes: usize,
     pub close_bytes: usize,
     pub capacity: u32,
+    /// Above so many members joins and leaves are gathered.
+    pub crowd: usize,
     /// Notes cost so much that some are refused.
     pub is_note_quota_tight: bool,
     /// Messages are limited as they are outside.
@@ -209,6 +211,7 @@ impl Plan {
             shed_bytes: [8 * 1024, 20 * 1024][rng.below(2) as usize],
             close_bytes: 96 * 1024,
             capacity: [4, 8, 20][rng.below(3) as usize],
+            crowd: [2, 100, 100, 100, 100][rng.below(5) as usize],
             is_note_quota_tight: rng.below(5) == 0,
             has_rates: rng.below(4) == 0,
         };

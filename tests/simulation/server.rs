@@ -98,6 +98,8 @@ fn settings(setup: &Setup) -> StageSettings {
             empty_grace: ms(1500),
             ping_after: ms(600),
             release_after: ms(1500),
+            crowd: setup.crowd,
+            crowd_gather: ms(100),
             ..RoomLimits::default()
         }),
         ..StageSettings::default()

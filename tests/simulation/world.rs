@@ -34,9 +34,10 @@ use pianorhythm_server::{
 };
 
 use crate::{
-    checks::Checks,
+    checks::{self, Checks},
     client::{Client, Heard},
     plan::{CLIENTS, Mood, ROOMS, Setup},
+    register::Register,
     server::{Ask, Server},
     stores::{Shelf, Slate},
 };
@@ -102,7 +103,7 @@ impl World {
             clients: Vec::new(),
             places: [None; CLIENTS],
             first_of_server: 0,
-            checks: Checks::default(),
+            checks: Checks { has_crowds: setup.crowd <= CLIENTS, ..Checks::default() },
             next_connection: 1,
             has_panics: false,
             rng,
@@ -149,7 +150,7 @@ impl World {
         let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let number = self.clients.len();
-        self.clients.push(Client::new(number, connection, user, format, ours));
+        self.clients.push(Client::new((number, self.checks.time), connection, user, format, ours));
         self.places[place] = Some(number);
         let roles = match user {
             0 => vec![Role::Moderator],
@@ -210,7 +211,7 @@ impl World {
         // Where it could not even be sent, who asks tries again.
         if ask.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
             server.asks.push(ask);
-            self.checks.closing(known);
+            self.checks.closing(user, known);
         }
     }
 
@@ -248,10 +249,15 @@ impl World {
                 return Err(format!("line {line} of {room} was acknowledged, and is gone"));
             }
         }
-        for (room, user) in &self.checks.bans {
-            if !saved(room)?.record.bans.iter().any(|ban| ban.user_id.as_str() == user_id(*user)) {
-                return Err(format!("the ban of user {user} from {room} was acknowledged, and is gone"));
-            }
+        for (register, room) in self.checks.kept.all().filter(|(_, room)| self.checks.saved.contains(*room)) {
+            let record = saved(room)?.record;
+            let is = |so: bool| if so { "so".to_owned() } else { String::new() };
+            let kept = match register {
+                Register::Welcome => record.settings.welcome_message,
+                Register::Ban(user) => is(record.bans.iter().any(|ban| ban.user_id.as_str() == user_id(user))),
+                Register::Mute(user) => is(record.mutes.iter().any(|mute| mute.user_id.as_str() == user_id(user))),
+            };
+            self.checks.kept.check(room, register, &kept)?;
         }
         Ok(())
     }
@@ -397,7 +403,7 @@ impl World {
 
     pub fn owners(&mut self) -> Result<(), String> {
         let views = self.views();
-        Checks::owners(&self.clients, &views)
+        Checks::owners(&views)
     }
 
     /// Nobody is left: nothing is left behind.
@@ -435,6 +441,9 @@ impl World {
             if let Some(over) = view.iter().find(|connection| connection.input_bytes > tail) {
                 return Err(format!("more is kept of the input of {over:?} than is read at once"));
             }
+        }
+        if let Some(room) = self.views().iter().find(|room| !checks::has_owner(room)) {
+            return Err(format!("{} has members and no owner", room.key));
         }
         let server = self.server.as_mut().expect("a server");
         let lanes = self.setup.control + self.setup.data + self.setup.handoffs;
@@ -497,7 +506,7 @@ impl World {
                 Heard::Close(code) => {
                     code.hash(&mut self.trace);
                     self.tell(|| format!("client {number} is closed with {code}"));
-                    Checks::close(&mut self.clients[number], code, self.has_panics).map_err(at)?;
+                    self.checks.close(&mut self.clients[number], code, self.has_panics).map_err(at)?;
                     // As clients do: the other side ends the socket.
                     if !self.clients[number].has_ended_itself {
                         self.clients[number].say_goodbye();
