@@ -13,7 +13,7 @@ use crate::{
     http::settings::FrontDeskSettings,
     net::{outbox, socket::SocketSettings},
     protocol::MAX_MESSAGE_BYTES,
-    server::settings::{ServerSettings, StageSettings},
+    server::settings::{ServerSettings, StageSettings, pending_bounds},
     store::{EmbeddedDocumentsSettings, EmbeddedStateSettings, expiring_map},
 };
 
@@ -76,6 +76,8 @@ impl Config {
             join_timeout: stage.join_timeout,
             commit_timeout: StageSettings::default().commit_timeout,
             hand_off_timeout: stage.hand_off_timeout,
+            spill_after: stage.spill_after,
+            spill_pending: pending_bounds(stage.spill_pending_bytes, stage.spill_pending_age),
             close_timeout: stage.close_timeout,
             grace_time: self.server.grace_time,
             rates: self.rate_limits(),

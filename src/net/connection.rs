@@ -166,6 +166,11 @@ impl Wire {
         self.outbox.push_last(frame, now);
     }
 
+    /// Queues what was kept for it elsewhere, behind what waits.
+    pub fn absorb(&mut self, kept: Outbox) {
+        self.outbox.absorb(kept);
+    }
+
     /// The connection leaves its room: what waits of it is not shed, and its gaps are not told, in the next.
     pub fn leave_room(&mut self) {
         self.outbox.leave_room();

@@ -168,6 +168,21 @@ impl Outbox {
         self.queue.push_back(Entry { frame, class: Class::Essential, at: now });
     }
 
+    /// Takes in what was kept for it elsewhere, behind what waits; nothing of that is written yet.
+    pub fn absorb(&mut self, kept: Self) {
+        self.bytes += kept.bytes;
+        self.sheddable.midi += kept.sheddable.midi;
+        self.sheddable.cursors += kept.sheddable.cursors;
+        self.queue.extend(kept.queue);
+        self.sheds_cursors |= kept.sheds_cursors;
+        self.sheds_midi |= kept.sheds_midi;
+        for (participant, next) in kept.gaps {
+            self.remember_gap(participant, next);
+        }
+        self.shed.midi += kept.shed.midi;
+        self.shed.cursors += kept.shed.cursors;
+    }
+
     /// The connection leaves its room: participants' numbers mean others in the next. What waits of the old room is sent
     /// and not shed any more, and gaps in it are not told.
     pub fn leave_room(&mut self) {
@@ -325,7 +340,10 @@ impl Outbox {
 
     fn note_gap(&mut self, participant: u32, sequence: u32) {
         self.shed.midi += 1;
-        let next = sequence.wrapping_add(1);
+        self.remember_gap(participant, sequence.wrapping_add(1));
+    }
+
+    fn remember_gap(&mut self, participant: u32, next: u32) {
         match self.gaps.iter_mut().find(|(of, _)| *of == participant) {
             Some((_, after)) => *after = next,
             None => self.gaps.push((participant, next)),
@@ -465,6 +483,23 @@ mod tests {
         outbox.push(frame(95), Class::Essential, START, &BOUNDS);
         outbox.push(frame(10), midi(1), START, &BOUNDS);
         assert_eq!(outbox.gaps, [(1, 2)], "the new room's");
+    }
+
+    #[test]
+    fn what_was_kept_elsewhere_goes_behind_what_waits_with_its_gaps() {
+        let (mut outbox, mut kept) = (Outbox::default(), Outbox::default());
+        outbox.push(frame(10), midi(1), START, &BOUNDS);
+        kept.push(frame(95), midi(2), START, &BOUNDS);
+        kept.push(frame(10), midi(3), START, &BOUNDS);
+        kept.push(frame(20), Class::Essential, START, &BOUNDS);
+        assert!(kept.has_gaps());
+        let (gaps, shed) = (kept.gaps.clone(), kept.shed);
+        let (bytes, frames) = (kept.bytes(), kept.len());
+        outbox.absorb(kept);
+        assert_eq!((outbox.bytes(), outbox.len()), (10 + bytes, 1 + frames));
+        assert_eq!((outbox.gaps.clone(), outbox.shed), (gaps, shed));
+        outbox.advance(10 + bytes);
+        assert_eq!(outbox.sheddable, Sheddable::default());
     }
 
     #[test]

@@ -48,6 +48,8 @@ impl Stage {
         figures.connections.set(self.peers.len() as u64);
         figures.rooms.set(self.rooms.len() as u64);
         figures.users.set(self.users.len() as u64);
+        figures.branches.set(self.branches.len() as u64);
+        figures.branch_members.set(self.branches.iter().map(|(_, branch)| branch.members().len() as u64).sum());
         figures.usage_permille.set((self.gather.usage() * 1000.0) as u64);
     }
 
@@ -68,7 +70,7 @@ impl Stage {
         if silent >= settings.heartbeat_interval * 3 {
             return self.close(key, CloseCode::Idle);
         }
-        let is_roomless = peer.seat.is_none() && peer.state.joining.is_none();
+        let is_roomless = peer.is_roomless() && peer.state.joining.is_none();
         if is_roomless && now.since(peer.state.last_active) >= settings.roomless_idle_timeout {
             return self.close(key, CloseCode::Idle);
         }
@@ -100,7 +102,14 @@ impl Stage {
             return;
         }
         let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut) else { return };
-        cell.is_retiring &= cell.members.is_empty();
+        cell.is_retiring &= cell.is_empty();
+        if cell.away.has_branches() {
+            cell.away.sweep(now);
+            // Who has got the crown elsewhere comes home.
+            if let Some(owner) = cell.room.owner_in() {
+                cell.away.recall_one(owner, now);
+            }
+        }
         let clamped = cell.room.clamped();
         self.figures.clamped.add(clamped - cell.clamped);
         cell.clamped = clamped;

@@ -49,6 +49,10 @@ figures! {
     users: gauge "pianorhythm_users" "";
     /// Share of the core in use, in thousandths.
     usage_permille: gauge "pianorhythm_shard_usage_permille" "";
+    /// Branches on the shard, of rooms that live on others.
+    branches: gauge "pianorhythm_branches" "";
+    /// Members in branches on the shard.
+    branch_members: gauge "pianorhythm_branch_members" "";
     /// Messages from clients.
     messages_in: counter "pianorhythm_messages_in_total" "";
     /// MIDI messages relayed, counted once a message.
@@ -63,6 +67,26 @@ figures! {
     moves_out: counter "pianorhythm_moves_total" "direction=\"out\"";
     /// Connections taken from another shard.
     moves_in: counter "pianorhythm_moves_total" "direction=\"in\"";
+    /// Members that rooms of the shard have handed on to branches.
+    spilled_out: counter "pianorhythm_spilled_total" "direction=\"out\"";
+    /// Members that have come back from branches.
+    spilled_back: counter "pianorhythm_spilled_total" "direction=\"back\"";
+    /// Turns in which a member was to be handed on and no shard had a place for it.
+    spill_waits: counter "pianorhythm_spill_waits_total" "";
+    /// Batches sent to branches.
+    spill_batches_out: counter "pianorhythm_spill_batches_total" "direction=\"out\"";
+    /// Batches sent by branches to their rooms.
+    spill_batches_in: counter "pianorhythm_spill_batches_total" "direction=\"in\"";
+    /// Bytes of frames sent to branches.
+    spill_bytes_out: counter "pianorhythm_spill_bytes_total" "";
+    /// What members in branches have said to rooms of the shard.
+    spill_items_in: counter "pianorhythm_spill_messages_in_total" "";
+    /// MIDI messages not sent to a branch that takes nothing in, each for all its members.
+    shed_spill_midi: counter "pianorhythm_dropped_total" "reason=\"spill_midi\"";
+    /// Avatar positions not sent to a branch that takes nothing in.
+    shed_spill_cursors: counter "pianorhythm_dropped_total" "reason=\"spill_cursor\"";
+    /// Branches given up, with their members, because they took nothing in for too long.
+    branches_given_up: counter "pianorhythm_branches_given_up_total" "";
     /// Requests answered with an error.
     rejections: counter "pianorhythm_rejections_total" "";
     /// MIDI messages shed for members that fall behind.

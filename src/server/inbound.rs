@@ -1,7 +1,7 @@
 //! What comes in on a socket: bytes, frames, messages.
 
 use crate::{
-    domain::{rate::MessageClass, room::Room},
+    domain::rate::MessageClass,
     net::{
         connection::ReadOutcome,
         decoder::{Kind, Payload, Step},
@@ -14,7 +14,7 @@ use crate::{
         error::{ErrorCode, Rejection},
         wire::{ClientMessage, ServerMessage, client_message, server_message::Message, user_left_room::Reason},
     },
-    server::{room_actor::RoomActor, stage::Stage},
+    server::{room_actor::RoomActor, spill::batch::InwardItem, stage::Stage},
 };
 
 /// Reads of one socket in one turn, so that a flood on one does not starve the others.
@@ -64,9 +64,14 @@ impl Stage {
 
     /// Whether the room that a connection is in takes messages, if it is in one. One that has failed rests for a moment, and
     /// what its members send waits, in order.
-    fn is_room_up(&self, key: usize) -> bool {
-        let seat = self.peers.get(key).and_then(|peer| peer.seat);
-        seat.is_none_or(|seat| self.rooms.is_running(seat.room))
+    fn is_room_up(&mut self, key: usize) -> bool {
+        let Some(peer) = self.peers.get(key) else { return true };
+        if let Some(branch) = peer.branch.and_then(|seat| self.branches.get_mut(seat.branch)) {
+            // What its room has not heard yet bounds what more is read.
+            branch.is_blocked |= !branch.takes_input();
+            return branch.takes_input();
+        }
+        peer.seat.is_none_or(|seat| self.rooms.is_running(seat.room))
     }
 
     /// Reads what a closing peer still sends, to find its end.
@@ -143,6 +148,14 @@ impl Stage {
     }
 
     fn take_event(&mut self, key: usize, kind: Kind, payload: &[u8]) {
+        self.handle_event(key, kind, payload);
+        // Behind what it may have said: that it is there goes without saying then.
+        if let Some(seat) = self.peers.get(key).and_then(|peer| peer.branch) {
+            self.say_home(seat, InwardItem::Heard);
+        }
+    }
+
+    fn handle_event(&mut self, key: usize, kind: Kind, payload: &[u8]) {
         let peer = &mut self.peers[key];
         peer.state.last_heard = self.now;
         if let Some(seat) = peer.seat
@@ -200,12 +213,16 @@ impl Stage {
             self.figures.rate_limited.add(1);
             if let Message::MidiMessage(midi) = message {
                 // Notes that end are never refused.
-                self.release(key, midi, Room::release_only);
+                self.release(key, midi);
             }
             return self.refuse(key, request_id, rejection);
         }
         if let Message::MidiMessage(midi) = message {
-            return self.play(key, request_id, midi);
+            // Notes for a room elsewhere are decided there.
+            if let Some(Message::MidiMessage(midi)) = self.forwarded(key, request_id, Message::MidiMessage(midi)) {
+                self.play(key, request_id, midi);
+            }
+            return;
         }
         if !matches!(message, Message::HeartbeatMessage(_) | Message::TimeSync(_)) {
             self.peers[key].state.last_active = self.now;
@@ -218,13 +235,25 @@ impl Stage {
     /// Answers with an error. Too many of the kind that honest clients do not make end the connection.
     pub(super) fn refuse(&mut self, key: usize, request_id: Option<u32>, rejection: Rejection) {
         self.figures.rejections.add(1);
-        let is_strike = matches!(
+        let is_strike = Self::is_strike(&rejection);
+        self.send(key, &ClientMessage::rejection(request_id, rejection));
+        if is_strike {
+            self.strike(key);
+        }
+    }
+
+    /// Whether an error is of the kind that honest clients do not make.
+    pub(super) fn is_strike(rejection: &Rejection) -> bool {
+        matches!(
             rejection.code,
             ErrorCode::Validation | ErrorCode::UnknownMessage | ErrorCode::UnknownCommand | ErrorCode::RateLimit
-        );
-        self.send(key, &ClientMessage::rejection(request_id, rejection));
+        )
+    }
+
+    /// Counts one of those; too many of them close.
+    pub(super) fn strike(&mut self, key: usize) {
         let now = self.now;
-        if is_strike && self.peers[key].state.strikes.strike(now) {
+        if self.peers.get_mut(key).is_some_and(|peer| peer.state.strikes.strike(now)) {
             self.close(key, CloseCode::RateLimit);
         }
     }

@@ -7,7 +7,7 @@
 //! - effects are performed in order, after the decision that made them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     os::fd::{AsRawFd as _, RawFd},
     sync::Arc,
     time::Duration,
@@ -19,6 +19,7 @@ use crate::{
     actor::{
         core::{self, Core},
         director::Director,
+        envelope::ActorId,
         parcel::{Parcel, Post},
         shard::HEARTBEAT,
         table::Table,
@@ -28,7 +29,7 @@ use crate::{
     domain::room::Effect,
     http::stage::Admission,
     net::readiness::{ReadinessSet, Ready},
-    protocol::{ids::ConnectionId, time::Timestamp},
+    protocol::{ids::ConnectionId, time::Timestamp, wire::user_left_room::Reason},
     server::{
         chance::Chance,
         clock::{self, Clock},
@@ -37,9 +38,13 @@ use crate::{
         forwarding::Forwarding,
         gather::Gather,
         peer::{Goal, Joining, Moving, Peer},
-        room_actor::RoomActor,
+        room_actor::{RoomActor, Seat},
         run::RunError,
         settings::StageSettings,
+        spill::{
+            Arrival, BranchEnd,
+            branch::{Branch, BranchActor},
+        },
         tree,
         user::User,
     },
@@ -78,6 +83,7 @@ pub struct Stage {
     pub(super) rooms: Table<RoomActor>,
     pub(super) users: Table<User>,
     pub(super) connections: Table<Connection>,
+    pub(super) branch_actors: Table<BranchActor>,
     directors: Table<Director<Self>>,
     pub(super) clock: Clock,
     pub(super) settings: Arc<StageSettings>,
@@ -90,6 +96,20 @@ pub struct Stage {
     /// Where the sockets are, by their connections' ids.
     pub(super) ids: HashMap<ConnectionId, usize>,
     pub(super) forwarding: Forwarding,
+    /// Branches of rooms of other shards.
+    pub(super) branches: Slab<Branch>,
+    /// Rooms of this shard that have, or are to have, branches.
+    pub(super) spilled: Vec<ActorId>,
+    /// What branches have sent and is not handled; they send no more than their windows allow.
+    pub(super) inwards: VecDeque<Arrival>,
+    /// There was too much of that for one turn.
+    pub(super) has_inward_left: bool,
+    /// Members of branches that are no more, and leave.
+    pub(super) departing: VecDeque<(Seat, Reason)>,
+    /// Branches that are to be told that they are over.
+    pub(super) branch_ends: Vec<BranchEnd>,
+    /// Members of branches who wait for a place at home.
+    pub(super) awaiting_home: Vec<ConnectionId>,
     /// Connections with a seat whose hand-off waits for a place.
     pub(super) awaiting_slot: Vec<ConnectionId>,
     /// Connections with something to read, and those with something to write.
@@ -130,6 +150,7 @@ impl Stage {
             rooms: Table::default(),
             users: Table::default(),
             connections: Table::default(),
+            branch_actors: Table::default(),
             directors: Table::default(),
             clock: parts.clock,
             gather: Gather::new(parts.settings.gather_max, now),
@@ -140,6 +161,13 @@ impl Stage {
             peers: Slab::new(),
             ids: HashMap::new(),
             forwarding: Forwarding::default(),
+            branches: Slab::new(),
+            spilled: Vec::new(),
+            inwards: VecDeque::new(),
+            has_inward_left: false,
+            departing: VecDeque::new(),
+            branch_ends: Vec::new(),
+            awaiting_home: Vec::new(),
             awaiting_slot: Vec::new(),
             to_read: Vec::new(),
             dirty: Vec::new(),
@@ -165,6 +193,7 @@ impl Stage {
         self.core.register(&mut self.connections, settings.connection);
         self.core.register(&mut self.rooms, settings.room);
         self.core.register(&mut self.users, settings.user);
+        self.core.register(&mut self.branch_actors, settings.branch);
         self.core.register(&mut self.directors, settings.director);
     }
 
@@ -229,6 +258,7 @@ impl Stage {
                 self.awaiting_slot.push(peer.id());
             }
         }
+        self.awaiting_home = self.going_home();
     }
 
     /// Where a connection's socket is in the table.
@@ -281,6 +311,12 @@ impl Hosts<Connection> for Stage {
     }
 }
 
+impl Hosts<BranchActor> for Stage {
+    fn table(&mut self) -> &mut Table<BranchActor> {
+        &mut self.branch_actors
+    }
+}
+
 impl Hosts<Director<Self>> for Stage {
     fn table(&mut self) -> &mut Table<Director<Self>> {
         &mut self.directors
@@ -309,21 +345,27 @@ impl Worker for Stage {
         self.poll_sockets();
         self.core.tell_time();
         self.read_sockets();
+        self.serve_inward();
         self.retry_hand_offs();
+        self.retry_going_home();
         if self.now >= self.next_beat {
             self.next_beat = self.now + HEARTBEAT;
             self.beat();
         }
         self.close_too_slow();
-        // Last of those who send: what they have for other hosts goes with it.
+        self.serve_spills();
         core::turn(self);
+        // Last of those who send: all that a room has for a branch in this turn goes in one batch.
+        self.send_batches();
+        self.unblock_branches();
         self.now = self.clock.now();
         self.flush();
         let end = self.clock.now();
         if self.gather.wants_sample(end) {
             self.gather.sample(clock::thread_cpu_time(), end);
         }
-        if !self.to_read.is_empty() || !self.too_slow.is_empty() {
+        let is_late = self.has_inward_left || !self.departing.is_empty() || !self.branch_ends.is_empty();
+        if !self.to_read.is_empty() || !self.too_slow.is_empty() || is_late {
             return Work::More;
         }
         let beat = self.next_beat.since(end);
@@ -350,5 +392,7 @@ impl Worker for Stage {
     }
 }
 
+#[cfg(test)]
+mod spill_tests;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,18 @@ use crate::{
     server::{room_actor::RoomActor, stage::Stage},
 };
 
+/// Set in what a branch is gathered under; rooms are by their slots, which are 32 bits.
+const BRANCH: usize = 1 << 40;
+
+/// What a branch is gathered under.
+pub(super) fn branch_token(at: usize) -> usize {
+    BRANCH | at
+}
+
+fn branch_of(token: usize) -> Option<usize> {
+    (token & BRANCH != 0).then_some(token & !BRANCH)
+}
+
 impl Stage {
     /// Queues a frame for one connection; it is written at the end of the turn.
     pub(super) fn send_frame(&mut self, key: usize, frame: Bytes, class: Class) {
@@ -50,6 +62,10 @@ impl Stage {
             self.dirty = dirty;
         }
         while let Some(room) = self.gather.next_due(self.now) {
+            if let Some(branch) = branch_of(room) {
+                self.flush_branch(branch);
+                continue;
+            }
             let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) else { continue };
             cell.is_gathering = false;
             let members = std::mem::take(&mut cell.members);
@@ -61,6 +77,18 @@ impl Stage {
             // Nothing that a flush does takes members away: broken connections are taken out in the next turn.
             if let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) {
                 cell.members = members;
+            }
+        }
+    }
+
+    fn flush_branch(&mut self, at: usize) {
+        let Some(branch) = self.branches.get_mut(at) else { return };
+        branch.is_gathering = false;
+        for member in 0.. {
+            let Some(member) = self.branches[at].members().get(member) else { return };
+            let key = member.key;
+            if self.peers.get(key).is_some_and(|peer| !peer.wire.outbox().is_empty()) {
+                self.flush_peer(key);
             }
         }
     }

@@ -10,6 +10,7 @@ mod support;
 
 mod actors;
 mod chat;
+mod concert;
 mod frames;
 mod handshake;
 mod lifecycle;

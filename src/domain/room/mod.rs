@@ -4,6 +4,7 @@
 //! - `seats` reserving and taking a place · `departure` leaving it · `ownership` the crown
 //! - `play` the note path · `silence` letting go of what a member holds
 //! - `talk` chat and its commands · `moderation` kick, ban, mute, transfer · `change` settings, name, password
+//! - `shared` what snapshots share
 //! - `presence` profiles and avatars · `roster` who is told what about the room · `upkeep` what time brings about
 //!
 //! Invariants:
@@ -33,6 +34,7 @@ use self::{
     departure::Crowd,
     members::{Member, UserState},
     seats::Seat,
+    shared::Shared,
 };
 use crate::{
     domain::{
@@ -60,13 +62,15 @@ mod presence;
 mod record;
 mod roster;
 mod seats;
+mod shared;
 mod silence;
 mod talk;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 
-/// A room. A copy is a snapshot: what a transition that fails half way has changed is given up with it.
+/// A room. A copy is a snapshot: what a transition that fails half way has changed is given up with it. It shares the members that
+/// the transition does not change, so that it costs a crowd little.
 #[derive(Clone)]
 pub struct Room {
     key: RoomKey,
@@ -80,9 +84,9 @@ pub struct Room {
     /// Since when the owner's grace time runs.
     owner_away_since: Option<Timestamp>,
     /// Sorted by participant.
-    members: Vec<Member>,
+    members: Vec<Shared<Member>>,
     /// What two tabs of one user share; a member knows its place here. Vacant entries are used again.
-    users: Vec<UserState>,
+    users: Vec<Shared<UserState>>,
     seats: Vec<Seat>,
     last_participant: u32,
     bans: Vec<Ban>,
@@ -219,6 +223,21 @@ impl Room {
     /// The profile of a member.
     pub fn profile(&self, participant: Participant) -> Option<&Profile> {
         Some(&self.members[self.index(participant)?].profile)
+    }
+
+    /// Whether a member is the room's owner, with this connection or another.
+    pub fn is_owned_by(&self, participant: Participant) -> bool {
+        self.index(participant).is_some_and(|index| self.is_owner(&self.members[index].profile.user_id))
+    }
+
+    /// The owner's lowest number in the room, where it is in.
+    pub fn owner_in(&self) -> Option<Participant> {
+        self.owner_participant()
+    }
+
+    /// The number of the member on this socket.
+    pub fn participant_of(&self, connection: ConnectionId) -> Option<Participant> {
+        self.members.iter().find(|member| member.connection == connection).map(|member| member.participant)
     }
 
     /// How many timestamps of notes lay outside what is taken and were moved to its edge.

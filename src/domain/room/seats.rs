@@ -11,6 +11,7 @@ use crate::{
             Ban, Effect, Room,
             members::{Instrument, Member, UserState},
             network,
+            shared::Shared,
         },
     },
     protocol::{
@@ -154,7 +155,7 @@ impl Room {
         let user = self.enter_user(&seat.profile, carried, now);
         let is_first_tab = self.users[user].members == 1;
         let (is_guest, user_id) = (seat.profile.is_guest(), seat.profile.user_id.clone());
-        self.members.push(Member {
+        self.members.push(Shared::new(Member {
             participant,
             connection,
             profile: seat.profile,
@@ -170,7 +171,7 @@ impl Room {
             refused: 0,
             refused_told_at: None,
             forbidden_told_at: None,
-        });
+        }));
         (self.empty_since, self.last_used) = (None, now);
         self.wake(self.resave_at());
         let crowned = self.crown_on_arrival(&user_id, is_first_tab, now, fx);
@@ -192,13 +193,13 @@ impl Room {
             return at;
         }
         let mute = self.mutes.iter().find(|mute| mute.user_id == profile.user_id);
-        let state = UserState {
+        let state = Shared::new(UserState {
             user_id: profile.user_id.clone(),
             members: 1,
             bucket: carried.0,
             notes_muted: mute.is_some_and(|mute| mute.notes),
             chat_muted: mute.is_some_and(|mute| mute.chat),
-        };
+        });
         match self.users.iter().position(|user| user.members == 0) {
             Some(at) => {
                 self.users[at] = state;
