@@ -166,9 +166,17 @@ impl Wire {
         self.outbox.push_last(frame, now);
     }
 
-    /// Queues what was kept for it elsewhere, behind what waits.
-    pub fn absorb(&mut self, kept: Outbox) {
+    /// Queues what was kept for it elsewhere, behind what waits and what it has missed of that.
+    pub fn absorb(&mut self, kept: Outbox, now: Timestamp) {
+        for (participant, next) in self.outbox.take_all_gaps() {
+            self.outbox.push_always(self.gap(participant, next), now);
+        }
         self.outbox.absorb(kept);
+    }
+
+    /// It has missed something elsewhere, and is told when it keeps up; see [`Outbox::miss`].
+    pub fn miss(&mut self, participant: u32, next: u32) {
+        self.outbox.miss(participant, next);
     }
 
     /// The connection leaves its room: what waits of it is not shed, and its gaps are not told, in the next.
@@ -213,10 +221,13 @@ impl Wire {
     fn push_gaps(&mut self, now: Timestamp, bounds: &Bounds) -> bool {
         let gaps = self.outbox.take_gaps(now, bounds);
         for &(participant, next_sequence) in &gaps {
-            let gap = ClientMessage::event(Message::Gap(Gap { participant, next_sequence }));
-            let _ = self.outbox.push(frame::message(self.format, &gap), Class::Essential, now, bounds);
+            let _ = self.outbox.push(self.gap(participant, next_sequence), Class::Essential, now, bounds);
         }
         !gaps.is_empty()
+    }
+
+    fn gap(&self, participant: u32, next_sequence: u32) -> Bytes {
+        frame::message(self.format, &ClientMessage::event(Message::Gap(Gap { participant, next_sequence })))
     }
 }
 

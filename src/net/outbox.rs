@@ -164,11 +164,35 @@ impl Outbox {
     pub fn push_last(&mut self, frame: Bytes, now: Timestamp) {
         // Nor are gaps told: they would go behind it.
         self.gaps.clear();
+        self.push_always(frame, now);
+    }
+
+    /// Queues a frame whatever the bounds say, for what is small and seldom.
+    pub fn push_always(&mut self, frame: Bytes, now: Timestamp) {
         self.bytes += frame.len();
         self.queue.push_back(Entry { frame, class: Class::Essential, at: now });
     }
 
-    /// Takes in what was kept for it elsewhere, behind what waits; nothing of that is written yet.
+    /// Keeps a frame for a connection that is elsewhere, for [`absorb`](Self::absorb). Nothing of it is written meanwhile, and no
+    /// gap told: once notes were shed they are shed until then.
+    pub fn keep(&mut self, frame: Bytes, class: Class, now: Timestamp, bounds: &Bounds) -> Pushed {
+        match class {
+            Class::Midi { participant, sequence } if self.has_gaps() => {
+                self.note_gap(participant, sequence);
+                Pushed::Shed
+            }
+            _ => self.push(frame, class, now, bounds),
+        }
+    }
+
+    /// The connection has missed what came of a participant before this sequence number, elsewhere, where that was counted. It
+    /// is told as of what is shed here: behind what waits, and before the next of it.
+    pub fn miss(&mut self, participant: u32, next: u32) {
+        (self.sheds_cursors, self.sheds_midi) = (true, true);
+        self.remember_gap(participant, next);
+    }
+
+    /// Takes in what was [kept](Self::keep) for it elsewhere, behind what waits. Gaps of its own must have been told.
     pub fn absorb(&mut self, kept: Self) {
         self.bytes += kept.bytes;
         self.sheddable.midi += kept.sheddable.midi;
@@ -210,6 +234,11 @@ impl Outbox {
             return Vec::new();
         }
         (self.sheds_cursors, self.sheds_midi) = (false, false);
+        std::mem::take(&mut self.gaps)
+    }
+
+    /// The same, whether it keeps up or not: what goes on from them is about to be queued.
+    pub fn take_all_gaps(&mut self) -> Vec<(u32, u32)> {
         std::mem::take(&mut self.gaps)
     }
 
@@ -500,6 +529,30 @@ mod tests {
         assert_eq!((outbox.gaps.clone(), outbox.shed), (gaps, shed));
         outbox.advance(10 + bytes);
         assert_eq!(outbox.sheddable, Sheddable::default());
+    }
+
+    #[test]
+    fn what_is_kept_elsewhere_has_no_notes_behind_a_gap_that_nobody_tells() {
+        let mut kept = Outbox::default();
+        kept.keep(frame(90), midi(1), START, &BOUNDS);
+        kept.keep(frame(20), midi(2), START, &BOUNDS);
+        assert_eq!(kept.gaps, [(1, 3)], "the first goes, too");
+        assert_eq!(kept.keep(frame(10), midi(3), START, &BOUNDS), Pushed::Shed, "though nothing waits any more");
+        assert_eq!(kept.keep(frame(10), Class::Essential, START, &BOUNDS), Pushed::Queued);
+        assert_eq!((kept.gaps, kept.shed.midi), (vec![(1, 4)], 3));
+    }
+
+    #[test]
+    fn what_was_missed_elsewhere_is_told_like_what_is_shed_here_and_counted_there() {
+        let mut outbox = Outbox::default();
+        outbox.push(frame(60), midi(1), START, &BOUNDS);
+        outbox.miss(1, 5);
+        assert!(outbox.take_gaps(START, &BOUNDS).is_empty(), "it does not keep up");
+        assert_eq!(outbox.push(frame(10), midi(5), START, &BOUNDS), Pushed::Shed, "nothing goes before the gap");
+        outbox.advance(60);
+        assert_eq!(outbox.take_gaps(START, &BOUNDS), [(1, 6)]);
+        assert_eq!(outbox.push(frame(10), midi(6), START, &BOUNDS), Pushed::Queued);
+        assert_eq!(outbox.take_shed().midi, 1);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use pianorhythm_server::{
     server::{
         message::UserMessage,
         simulated::{self, RoomView},
+        spill::{branch::INWARD_MAX, line::WINDOW},
         stage::Stage,
         user::User,
     },
@@ -103,7 +104,7 @@ impl World {
             clients: Vec::new(),
             places: [None; CLIENTS],
             first_of_server: 0,
-            checks: Checks { has_crowds: setup.crowd <= CLIENTS, ..Checks::default() },
+            checks: Checks::new(setup),
             next_connection: 1,
             has_panics: false,
             rng,
@@ -372,7 +373,8 @@ impl World {
         let server = self.server();
         let (midi, cursors) = (server.sum(|all| all.shed_midi.get()), server.sum(|all| all.shed_cursors.get()));
         let sent = server.sum(|all| all.deliveries.get());
-        if missed > midi {
+        // What is shed on the way to a branch is none of what is delivered.
+        if missed > midi + server.sum(|all| all.shed_spill_midi.get()) {
             return Err(format!("clients were told that they miss {missed} messages and {midi} were counted"));
         }
         let lost = [
@@ -416,6 +418,10 @@ impl World {
         if let Some(room) = views.iter().find(|room| !room.members.is_empty()) {
             return Err(format!("nobody is there, and in {} are {:?}", room.key, room.members));
         }
+        let away: usize = self.server().stages.iter().map(|stage| stage.spills().away).sum();
+        if away > 0 {
+            return Err(format!("nobody is there, and {away} members are away"));
+        }
         let taken = self.server().desk.taken();
         if taken > 0 {
             return Err(format!("nobody is there, and {taken} places are taken"));
@@ -441,6 +447,19 @@ impl World {
             if let Some(over) = view.iter().find(|connection| connection.input_bytes > tail) {
                 return Err(format!("more is kept of the input of {over:?} than is read at once"));
             }
+        }
+        // What is for one turn, or for members alone, is not counted against the bounds of a branch before the turn ends.
+        let pending = self.setup.spill_pending * 4 + 128 * 1024;
+        let window = WINDOW as usize;
+        let spills = self.server().stages.iter().map(Stage::spills);
+        if let Some(over) = spills.into_iter().find(|spill| {
+            spill.pending_bytes > pending
+                || spill.kept_bytes > bound
+                || spill.inward > INWARD_MAX + 2 * CLIENTS
+                || spill.batches > window
+                || spill.arrivals > window * CLIENTS * 2
+        }) {
+            return Err(format!("more waits than the bounds allow: {over:?}"));
         }
         if let Some(room) = self.views().iter().find(|room| !checks::has_owner(room)) {
             return Err(format!("{} has members and no owner", room.key));

@@ -137,7 +137,7 @@ impl Away {
         (speaks(Format::Protobuf), speaks(Format::Json))
     }
 
-    /// A message for all that are away but one.
+    /// A message for all that are away but one. To how many on their way back it is delivered; branches count theirs.
     pub fn push_all(
         &mut self,
         framed: &Framed,
@@ -145,7 +145,8 @@ impl Away {
         except: Option<Participant>,
         now: Timestamp,
         (pending, outbox): (&Bounds, &Bounds),
-    ) {
+    ) -> u64 {
+        let mut deliveries = 0;
         for line in &mut self.lines {
             let except = except.filter(|out| self.guests.get(out).is_some_and(|guest| guest.life == line.key.life));
             line.push_all(framed, class, except, now, pending);
@@ -158,9 +159,11 @@ impl Away {
             if Some(*participant) != except
                 && let Some(frame) = frame
             {
+                deliveries += 1;
                 coming.keep(frame.clone(), class, now, outbox);
             }
         }
+        deliveries
     }
 
     /// A message for one that is away; false where it is not.
@@ -252,8 +255,7 @@ impl Away {
         let coming = Coming { connection, kept: Outbox::default(), guest, is_lost: false };
         self.coming.insert(participant, coming);
         if let Some(line) = self.line(guest.life) {
-            line.leave(guest.format);
-            line.push(OutwardItem::Come(participant), now);
+            line.come(participant, guest.format, now);
         }
     }
 
@@ -292,6 +294,14 @@ impl Away {
         self.doomed.retain(|doomed| now.since(doomed.since) < DOOMED_FOR);
     }
 
+    /// The most bytes that are pending for a branch, and that are kept for one on its way back.
+    #[cfg(feature = "simulation")]
+    pub fn most_kept(&self) -> (usize, usize) {
+        let pending = self.lines.iter().map(Line::bytes).max();
+        let kept = self.coming.values().map(|coming| coming.kept.bytes()).max();
+        (pending.unwrap_or(0), kept.unwrap_or(0))
+    }
+
     /// What was shed since this was last asked.
     pub fn take_shed(&mut self) -> Shed {
         let mut shed = Shed::default();
@@ -306,7 +316,7 @@ impl Away {
 
 impl Coming {
     fn keep(&mut self, frame: Bytes, class: Class, now: Timestamp, bounds: &Bounds) {
-        self.is_lost |= self.kept.push(frame, class, now, bounds) == Pushed::Overflow;
+        self.is_lost |= self.kept.keep(frame, class, now, bounds) == Pushed::Overflow;
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
         key::Key,
         monitor::Cause,
     },
+    domain::defect::{Defect, is_planted},
     protocol::{
         close::CloseCode,
         ids::{Participant, RoomKey},
@@ -134,7 +135,7 @@ impl Branch {
 
     /// Lets a member in; false where its socket has not come yet.
     pub fn enter(&mut self, participant: Participant) -> bool {
-        let Some(key) = self.arrived.remove(&participant) else { return false };
+        let Some(key) = self.arrived.remove(&participant) else { return is_planted(Defect::EnterWithoutSocket) };
         if let Some(key) = key
             && let Err(at) = self.index(participant)
         {
@@ -166,6 +167,9 @@ impl Branch {
 
     /// Says something home. That somebody is there goes without saying where it has just said something.
     pub fn say(&mut self, participant: Participant, item: InwardItem) {
+        if item == InwardItem::Ready && is_planted(Defect::LoseSaidAtRecall) {
+            self.inward.retain(|(of, _)| *of != participant);
+        }
         let is_said = self.inward.last().is_some_and(|(last, _)| *last == participant);
         if self.over.is_none() && !(is_said && item == InwardItem::Heard) {
             self.inward.push((participant, item));
@@ -175,6 +179,12 @@ impl Branch {
     /// Its members may say something that has to go home.
     pub fn takes_input(&self) -> bool {
         self.window.is_open() && self.inward.len() < INWARD_MAX && self.over.is_none()
+    }
+
+    /// What it has to say, and batches that wait for a socket.
+    #[cfg(feature = "simulation")]
+    pub fn backlog(&self) -> (usize, usize) {
+        (self.inward.len(), self.waiting.len())
     }
 
     /// The next batch, where there is something to say and home keeps up.
@@ -234,6 +244,8 @@ impl Actor for BranchActor {
     fn handle(&mut self, message: BranchMessage, cx: &mut Context<'_, Self>) -> Handled<Self::Error> {
         let stage = &mut *cx.world;
         stage.now = stage.clock.now();
+        #[cfg(feature = "faults")]
+        crate::domain::fault::seldom();
         match message {
             BranchMessage::Outward(batch) => stage.take_outward(self.at, *batch),
             BranchMessage::Over(code) => {

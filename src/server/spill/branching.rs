@@ -199,6 +199,14 @@ impl Stage {
                     });
                 }
             }
+            OutwardItem::Missed(of, next) => {
+                let branch = &self.branches[at];
+                let others = branch.members().iter().filter(|member| !member.is_going && member.participant != of);
+                for key in others.map(|member| member.key).collect::<Vec<_>>() {
+                    self.peers[key].wire.miss(of.0, next);
+                    self.mark_dirty(key);
+                }
+            }
             OutwardItem::Ping(participant) => {
                 if let Some(key) = key_of(self, participant) {
                     self.guarded(key, |stage| stage.ping(key));

@@ -9,8 +9,11 @@ use crate::{
         parcel::Parcel,
         sending,
     },
-    domain::room::Room,
-    net::outbox::Bounds,
+    domain::{
+        defect::{Defect, is_planted},
+        room::Room,
+    },
+    net::outbox::{Bounds, Outbox},
     protocol::{
         close::CloseCode,
         error::Rejection,
@@ -172,10 +175,14 @@ impl Stage {
         let cell = room.and_then(|room| self.rooms.get_mut(room)).and_then(RoomActor::cell_mut);
         let (Some(room), Some(cell)) = (room, cell) else { return self.close(key, CloseCode::Internal) };
         match cell.away.arrive(participant, connection) {
-            Ok(kept) => {
+            Ok(mut kept) => {
+                if is_planted(Defect::LoseKeptAtReturn) {
+                    kept = Outbox::default();
+                }
                 cell.insert(participant, key);
                 self.peers[key].seat = Some(Seat { room, participant });
-                self.peers[key].wire.absorb(kept);
+                let now = self.now;
+                self.peers[key].wire.absorb(kept, now);
                 self.figures.spilled_back.add(1);
                 self.mark_dirty(key);
                 self.queue_read(key);

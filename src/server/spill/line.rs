@@ -3,18 +3,12 @@
 use bytes::Bytes;
 
 use crate::{
-    domain::quota::CarriedQuota,
-    net::{
-        frame,
-        outbox::{Bounds, Class, Shed},
+    domain::{
+        defect::{Defect, is_planted},
+        quota::CarriedQuota,
     },
-    protocol::{
-        close::CloseCode,
-        codec::Format,
-        ids::Participant,
-        time::Timestamp,
-        wire::{ClientMessage, Gap, client_message::Message},
-    },
+    net::outbox::{Bounds, Class, Shed},
+    protocol::{close::CloseCode, codec::Format, ids::Participant, time::Timestamp},
     server::spill::batch::{BranchKey, Outward, OutwardItem},
 };
 
@@ -143,6 +137,8 @@ impl Line {
 
     /// A member has been handed on to it.
     pub fn enter(&mut self, participant: Participant, format: Format, now: Timestamp) {
+        // It has missed nothing of what was shed before.
+        self.tell_gaps(now);
         self.members[of(format)] += 1;
         self.push(OutwardItem::Enter(participant), now);
     }
@@ -177,10 +173,12 @@ impl Line {
             return;
         }
         self.look(now, bounds);
+        // Once for each who misses it.
+        let misses = self.len().saturating_sub(usize::from(except.is_some())) as u64;
         match class {
-            Class::Cursor if self.sheds_cursors => return self.shed.cursors += 1,
+            Class::Cursor if self.sheds_cursors => return self.shed.cursors += misses,
             Class::Midi { participant, sequence } if self.sheds_midi => {
-                self.shed.midi += 1;
+                self.shed.midi += misses;
                 return self.note_gap(Participant(participant), sequence.wrapping_add(1));
             }
             _ => {}
@@ -215,9 +213,7 @@ impl Line {
         }
         (self.sheds_cursors, self.sheds_midi) = (false, false);
         // Behind what was pending when shedding began, before the next notes.
-        for (participant, next_sequence) in std::mem::take(&mut self.gaps) {
-            self.push_gap(participant, next_sequence, now);
-        }
+        self.tell_gaps(now);
         self.since = None;
         let (number, heard) = self.window.next();
         let frames = Bytes::from(std::mem::take(&mut self.frames));
@@ -239,16 +235,14 @@ impl Line {
         self.frames.len() + self.items.len() * size_of::<OutwardItem>()
     }
 
-    fn push_gap(&mut self, participant: Participant, next_sequence: u32, now: Timestamp) {
-        let gap = ClientMessage::event(Message::Gap(Gap { participant: participant.0, next_sequence }));
-        let mut add = |format| {
-            let frame = if self.speaks(format) { frame::message(format, &gap) } else { Bytes::new() };
-            self.frames.extend_from_slice(&frame);
-            frame.len() as u32
-        };
-        let (protobuf, json) = (add(Format::Protobuf), add(Format::Json));
-        let except = Some(participant);
-        self.push(OutwardItem::All { except, class: Class::Essential, protobuf, json }, now);
+    /// Who is there is told what it has missed: before anybody else comes there, and before anybody goes.
+    fn tell_gaps(&mut self, now: Timestamp) {
+        for (participant, next) in std::mem::take(&mut self.gaps) {
+            if is_planted(Defect::TellNoGapAway) {
+                continue;
+            }
+            self.push(OutwardItem::Missed(participant, next), now);
+        }
     }
 
     fn note_gap(&mut self, participant: Participant, next: u32) {
@@ -264,6 +258,13 @@ impl Line {
     /// It is to be closed; it is out of the room already.
     pub fn close(&mut self, participant: Participant, code: CloseCode, now: Timestamp) {
         self.push(OutwardItem::Close(participant, code), now);
+    }
+
+    /// It may come home: nothing more goes to it there.
+    pub fn come(&mut self, participant: Participant, format: Format, now: Timestamp) {
+        self.tell_gaps(now);
+        self.leave(format);
+        self.push(OutwardItem::Come(participant), now);
     }
 
     /// It has left, as it asked.
@@ -335,13 +336,33 @@ mod tests {
         line.window.acknowledge(1);
         let batch = line.seal(START).unwrap();
         assert_eq!(notes(&batch) as u64 + shed.midi, 100, "each is there or shed");
-        let Some(OutwardItem::All { except, class: Class::Essential, .. }) = batch.items.last() else {
-            panic!("no gap: {:?}", batch.items.last());
-        };
-        assert_eq!(*except, Some(PLAYER), "who has played it misses nothing");
+        let last = OutwardItem::Missed(PLAYER, WINDOW as u32 + 101);
+        assert_eq!(batch.items.last(), Some(&last), "behind what waited");
         note(&mut line, WINDOW as u32 + 101, START);
         line.window.acknowledge(2);
         assert_eq!(notes(&line.seal(START).unwrap()), 1, "and then they go on");
+    }
+
+    #[test]
+    fn what_is_shed_is_told_to_those_who_miss_it_and_to_nobody_else() {
+        let mut line = stuck();
+        let late = START + BOUNDS.shed_age + Duration::from_millis(1);
+        note(&mut line, 40, START);
+        note(&mut line, 41, late);
+        line.enter(Participant(10), Format::Protobuf, late);
+        note(&mut line, 42, late);
+        line.come(Participant(9), Format::Protobuf, late);
+        note(&mut line, 43, late);
+        assert_eq!(line.take_shed().midi, 1 + 2 + 1, "once for each who misses it");
+        line.window.acknowledge(1);
+        let wanted = [
+            OutwardItem::Missed(PLAYER, 42),
+            OutwardItem::Enter(Participant(10)),
+            OutwardItem::Missed(PLAYER, 43),
+            OutwardItem::Come(Participant(9)),
+            OutwardItem::Missed(PLAYER, 44),
+        ];
+        assert_eq!(line.seal(late).unwrap().items[1..], wanted);
     }
 
     #[test]

@@ -642,6 +642,66 @@ fn a_branch_that_takes_nothing_in_misses_notes_and_is_told_of_the_gap_before_the
     assert_eq!(guests[home].told(|told| matches!(told, Told::Gap(_))), 0);
 }
 
+/// What a guest hears of a player, from a sequence number on, goes on from what it has heard or was told to have missed; how much
+/// it was told to have missed.
+fn missed(guest: &Guest, player: Participant, from: u32) -> u32 {
+    let (mut next, mut missed) = (from, 0);
+    for told in &guest.heard {
+        match told {
+            Told::Gap(gap) if gap.participant == player.0 => {
+                assert!(next < gap.next_sequence, "{} has heard what comes before {next}, and {gap:?}", guest.id);
+                missed += gap.next_sequence - next;
+                next = gap.next_sequence;
+            }
+            Told::MidiMessage(midi) if midi.participant == player.0 => {
+                assert_eq!(midi.sequence, next, "{}", guest.id);
+                next += 1;
+            }
+            _ => {}
+        }
+    }
+    missed
+}
+
+#[test]
+fn who_comes_to_a_branch_that_is_behind_is_not_told_to_have_missed_what_it_has_heard_at_home() {
+    let mut hall = Hall::new(2, |settings| {
+        settings.spill_after = 4;
+        settings.spill_pending = pending_bounds(16 * 1024, Duration::from_millis(100));
+        settings.hand_off_timeout = Duration::from_secs(60);
+    });
+    let room = hall.open_room(0);
+    let mut guests = hall.audience(&room, 6);
+    let (stuck, home) = one_away(&hall, &guests);
+    let player = guests[home].participant().unwrap();
+    for n in 0..200 {
+        // Not while one comes, and is handed on at once.
+        if !(190..194).contains(&n) {
+            guests[home].say(note(n % 2 == 0));
+        }
+        hall.clock.advance(Duration::from_millis(2));
+        hall.turn(0);
+        if n == 190 {
+            let mut late = hall.connect(0, Format::Protobuf);
+            late.say(join(&room));
+            guests.push(late);
+        }
+        guests.iter_mut().for_each(Guest::listen);
+    }
+    hall.settle(&mut guests);
+    guests[home].say(note(true));
+    hall.settle(&mut guests);
+    assert_eq!(hall.shard_of(&guests[6]), Some(1));
+    let first = missed(&guests[stuck], player, 1);
+    assert!(first > 50, "{first}");
+    assert_eq!(guests[6].sequence_of(player).last(), Some(&197));
+    let last = missed(&guests[6], player, 191);
+    assert!(last < 10, "what was shed after it came: {last}");
+    let counted = hall.stages[0].figures.shed_spill_midi.get();
+    let others = guests.iter().filter(|guest| hall.shard_of(guest) == Some(1)).count() as u32 - 1;
+    assert_eq!(counted, u64::from(first * others + last), "each for each who misses it");
+}
+
 #[test]
 fn a_branch_that_stands_still_for_too_long_is_given_up_and_its_members_are_told_to_come_back() {
     let mut hall = Hall::new(3, |settings| {
