@@ -276,6 +276,9 @@ impl Stage {
         let now = self.now;
         let state = &mut self.peers[key].state;
         (state.quota, state.last_active) = (quota, now);
+        if let Some(joining) = &mut state.joining {
+            joining.has_left = true;
+        }
         match state.joining.as_ref().map(|joining| (joining.goal.clone(), joining.request_id)) {
             Some((Goal::Leaving { to: Some(room) }, _)) => self.granted(key, room),
             Some((Goal::Leaving { to: None }, request_id)) => {
@@ -373,7 +376,8 @@ impl Stage {
     pub(in crate::server) fn begin_leaving(&mut self, key: usize, request_id: Option<u32>) {
         let since = self.now;
         let goal = Goal::Leaving { to: None };
-        self.peers[key].state.joining = Some(Joining { ticket: 0, request_id, since, goal, is_profile_changed: false });
+        self.peers[key].state.joining =
+            Some(Joining { ticket: 0, request_id, since, goal, is_profile_changed: false, has_left: false });
         self.ask_to_leave(key);
     }
 

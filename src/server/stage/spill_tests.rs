@@ -581,6 +581,26 @@ fn who_leaves_from_a_branch_is_answered_and_may_go_where_it_wants() {
 }
 
 #[test]
+fn who_left_from_a_branch_for_a_shard_that_has_no_place_is_told_that_it_is_in_no_room() {
+    let (mut hall, room, mut guests) = concert(12);
+    let other = hall.open_room(2);
+    let (away, _) = one_away(&hall, &guests);
+    let (here, there) = hall.members(&room);
+    let places: Vec<_> = std::iter::from_fn(|| hall.stages[1].core.reserve(2)).collect();
+    guests[away].say_as(Some(7), join(&other));
+    hall.settle(&mut guests);
+    assert_eq!(hall.members(&room), (here, there - 1));
+    hall.rest(&mut guests, Duration::from_secs(2));
+    let answer = guests[away].answers.get(&7);
+    let Some(Told::ErrorMessage(error)) = answer else { panic!("{answer:?}") };
+    assert!(error.error_details.contains_key("left_room"), "{error:?}");
+    drop(places);
+    guests[away].say_as(Some(8), join(&room));
+    hall.settle(&mut guests);
+    assert_eq!(hall.members(&room), (here, there));
+}
+
+#[test]
 fn a_join_that_is_refused_leaves_a_member_of_a_branch_where_it_is() {
     let (mut hall, room, mut guests) = concert(12);
     let (away, home) = one_away(&hall, &guests);
