@@ -19,7 +19,7 @@ use crate::{
     client::{Asked, Client},
     plan::{Act, CLIENTS, Change, Event, Moderation, Plan, Question, ROOMS, Setup, Step},
     register::Register,
-    world::{World, user_id},
+    world::{Tally, World, user_id},
 };
 
 /// What came of a run.
@@ -31,6 +31,8 @@ pub struct Outcome {
     pub trace: u64,
     /// How much clients have heard.
     pub heard: u64,
+    /// How often what happened.
+    pub tally: Tally,
 }
 
 /// What did not hold.
@@ -66,7 +68,7 @@ pub fn run(plan: &Plan, planted: Option<Defect>, is_told: bool) -> Outcome {
     {
         violation = Some(Violation { at: plan.steps.len(), what });
     }
-    let outcome = Outcome { violation, trace: world.trace(), heard: world.heard };
+    let outcome = Outcome { violation, trace: world.trace(), heard: world.heard, tally: world.tally() };
     drop(world);
     defect::plant(None);
     outcome

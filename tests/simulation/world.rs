@@ -3,6 +3,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     net::{Ipv4Addr, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -24,8 +25,10 @@ use pianorhythm_server::{
         close::CloseCode,
         codec::Format,
         ids::{ConnectionId, RoomKey, UserId},
+        wire::client_message::Message,
     },
     server::{
+        figures::Figures,
         message::UserMessage,
         simulated::{self, RoomView},
         spill::{branch::INWARD_MAX, line::WINDOW},
@@ -76,7 +79,11 @@ pub struct World {
     is_told: bool,
     /// Messages that clients have heard.
     pub heard: u64,
+    tally: Tally,
 }
+
+/// How often what happened: the servers' counters, errors by their codes, closes by theirs.
+pub type Tally = BTreeMap<String, u64>;
 
 /// The id of a user.
 pub fn user_id(user: usize) -> String {
@@ -111,7 +118,27 @@ impl World {
             trace: DefaultHasher::new(),
             is_told,
             heard: 0,
+            tally: Tally::new(),
         }
+    }
+
+    /// How often what happened, up to here.
+    pub fn tally(&mut self) -> Tally {
+        self.count_server();
+        std::mem::take(&mut self.tally)
+    }
+
+    /// What the server at hand has counted: before it ends.
+    fn count_server(&mut self) {
+        let Some(server) = &self.server else { return };
+        for series in Figures::ALL.iter().filter(|series| series.counter) {
+            let name = format!("{}{{{}}}", series.metric, series.labels);
+            *self.tally.entry(name).or_default() += server.sum(series.read);
+        }
+    }
+
+    fn count(&mut self, what: String) {
+        *self.tally.entry(what).or_default() += 1;
     }
 
     fn server(&mut self) -> &mut Server {
@@ -221,6 +248,8 @@ impl World {
         for client in self.clients.iter_mut().filter(|client| !client.is_over) {
             client.vanish();
         }
+        self.count_server();
+        self.count("crash".to_owned());
         self.server = None;
         self.first_of_server = self.clients.len();
         self.shelf.crash();
@@ -517,6 +546,9 @@ impl World {
             match heard {
                 Heard::Message(message, payload) => {
                     payload.hash(&mut self.trace);
+                    if let Some(Message::ErrorMessage(error)) = &message.message {
+                        self.count(format!("error {}", error.error_code));
+                    }
                     self.tell(|| format!("client {number} hears {:?} for {:?}", message.message, message.request_id));
                     self.checks.hear(&mut self.clients[number], *message).map_err(at)?;
                 }
@@ -525,6 +557,7 @@ impl World {
                 Heard::Close(code) => {
                     code.hash(&mut self.trace);
                     self.tell(|| format!("client {number} is closed with {code}"));
+                    self.count(format!("close {code}"));
                     self.checks.close(&mut self.clients[number], code, self.has_panics).map_err(at)?;
                     // As clients do: the other side ends the socket.
                     if !self.clients[number].has_ended_itself {
