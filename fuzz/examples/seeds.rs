@@ -206,6 +206,9 @@ fn proxy_headers() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// A frame: what it is, whether it is its message's last, and what it carries.
+type Frame = (OpCode, bool, &'static [u8]);
+
 fn frames() -> Result<(), Box<dyn Error>> {
     const TEXT: OpCode = OpCode::Data(Data::Text);
     const BINARY: OpCode = OpCode::Data(Data::Binary);
@@ -213,10 +216,13 @@ fn frames() -> Result<(), Box<dyn Error>> {
     const PING: OpCode = OpCode::Control(Control::Ping);
     const PONG: OpCode = OpCode::Control(Control::Pong);
     const CLOSE: OpCode = OpCode::Control(Control::Close);
-    let text = "Grüß Gott, 𝄞!".as_bytes();
-    let streams: &[(&str, &[(OpCode, bool, &[u8])])] = &[
-        ("messages", &[(TEXT, true, text), (BINARY, true, &[0xFF; 20]), (TEXT, true, b""), (CLOSE, true, b"")]),
-        ("fragments", &[(TEXT, false, &text[..3]), (PING, true, b"?"), (MORE, false, b""), (MORE, true, &text[3..])]),
+    const TEXT_BYTES: &[u8] = "Grüß Gott, 𝄞!".as_bytes();
+    let streams: &[(&str, &[Frame])] = &[
+        ("messages", &[(TEXT, true, TEXT_BYTES), (BINARY, true, &[0xFF; 20]), (TEXT, true, b""), (CLOSE, true, b"")]),
+        (
+            "fragments",
+            &[(TEXT, false, &TEXT_BYTES[..3]), (PING, true, b"?"), (MORE, false, b""), (MORE, true, &TEXT_BYTES[3..])],
+        ),
         (
             "binary_fragments",
             &[(BINARY, false, b""), (MORE, false, &[0xFE; 30]), (PONG, true, b""), (MORE, true, b"x")],

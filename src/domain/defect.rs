@@ -58,8 +58,6 @@ defects! {
     CountNoShedAtMove;
     /// A member that a room calls back from a branch loses what it has said last.
     LoseSaidAtRecall;
-    /// A branch does not wait for the sockets of those whom it lets in.
-    EnterWithoutSocket;
     /// The members of a branch are not told what they have missed.
     TellNoGapAway;
     /// What a room keeps for a member on its way back is lost.

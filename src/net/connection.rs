@@ -166,17 +166,11 @@ impl Wire {
         self.outbox.push_last(frame, now);
     }
 
-    /// Queues what was kept for it elsewhere, behind what waits and what it has missed of that.
-    pub fn absorb(&mut self, kept: Outbox, now: Timestamp) {
-        for (participant, next) in self.outbox.take_all_gaps() {
-            self.outbox.push_always(self.gap(participant, next), now);
-        }
+    /// Queues what was kept for it elsewhere, behind what waits, and behind the gaps that wait to be told.
+    pub fn absorb(&mut self, kept: Outbox, now: Timestamp, bounds: &Bounds) {
+        let gaps = self.outbox.take_all_gaps();
+        self.push_gap_frames(&gaps, now, bounds);
         self.outbox.absorb(kept);
-    }
-
-    /// It has missed something elsewhere, and is told when it keeps up; see [`Outbox::miss`].
-    pub fn miss(&mut self, participant: u32, next: u32) {
-        self.outbox.miss(participant, next);
     }
 
     /// The connection leaves its room: what waits of it is not shed, and its gaps are not told, in the next.
@@ -220,14 +214,16 @@ impl Wire {
     /// Queues the gaps that are due; false where none are.
     fn push_gaps(&mut self, now: Timestamp, bounds: &Bounds) -> bool {
         let gaps = self.outbox.take_gaps(now, bounds);
-        for &(participant, next_sequence) in &gaps {
-            let _ = self.outbox.push(self.gap(participant, next_sequence), Class::Essential, now, bounds);
-        }
+        self.push_gap_frames(&gaps, now, bounds);
         !gaps.is_empty()
     }
 
-    fn gap(&self, participant: u32, next_sequence: u32) -> Bytes {
-        frame::message(self.format, &ClientMessage::event(Message::Gap(Gap { participant, next_sequence })))
+    fn push_gap_frames(&mut self, gaps: &[(u32, u32)], now: Timestamp, bounds: &Bounds) {
+        for &(participant, next) in gaps {
+            let gap = ClientMessage::event(Message::Gap(Gap { participant, next_sequence: next }));
+            let class = Class::Gap { participant, next };
+            let _ = self.outbox.push(frame::message(self.format, &gap), class, now, bounds);
+        }
     }
 }
 

@@ -25,6 +25,13 @@ pub enum Class {
     },
     /// An avatar's position: the first to go, replaced by the next.
     Cursor,
+    /// That notes are missing which never came here. It goes with what is shed around it: what is told then comes once, and last.
+    Gap {
+        /// Whose.
+        participant: u32,
+        /// The sequence number it goes on from.
+        next: u32,
+    },
 }
 
 /// When a connection counts as falling behind. Bytes count what the kernel holds.
@@ -81,7 +88,7 @@ impl Sheddable {
         match class {
             Class::Midi { .. } => self.midi += 1,
             Class::Cursor => self.cursors += 1,
-            Class::Essential => {}
+            Class::Essential | Class::Gap { .. } => {}
         }
     }
 
@@ -89,7 +96,7 @@ impl Sheddable {
         match class {
             Class::Midi { .. } => self.midi -= 1,
             Class::Cursor => self.cursors -= 1,
-            Class::Essential => {}
+            Class::Essential | Class::Gap { .. } => {}
         }
     }
 }
@@ -101,6 +108,16 @@ pub struct Shed {
     pub midi: u64,
     /// Avatar positions.
     pub cursors: u64,
+    /// Gaps that were told.
+    pub gaps: u64,
+}
+
+impl std::ops::AddAssign for Shed {
+    fn add_assign(&mut self, other: Self) {
+        self.midi += other.midi;
+        self.cursors += other.cursors;
+        self.gaps += other.gaps;
+    }
 }
 
 /// One connection's queue. Moves with its connection.
@@ -150,6 +167,11 @@ impl Outbox {
                 self.note_gap(participant, sequence);
                 Pushed::Shed
             }
+            Class::Gap { participant, next } if self.gaps.iter().any(|(of, _)| *of == participant) => {
+                // One that waits to be told is told of all of it.
+                self.remember_gap(participant, next);
+                Pushed::Queued
+            }
             _ => {
                 self.bytes += frame.len();
                 self.sheddable.add(class);
@@ -164,11 +186,6 @@ impl Outbox {
     pub fn push_last(&mut self, frame: Bytes, now: Timestamp) {
         // Nor are gaps told: they would go behind it.
         self.gaps.clear();
-        self.push_always(frame, now);
-    }
-
-    /// Queues a frame whatever the bounds say, for what is small and seldom.
-    pub fn push_always(&mut self, frame: Bytes, now: Timestamp) {
         self.bytes += frame.len();
         self.queue.push_back(Entry { frame, class: Class::Essential, at: now });
     }
@@ -185,14 +202,8 @@ impl Outbox {
         }
     }
 
-    /// The connection has missed what came of a participant before this sequence number, elsewhere, where that was counted. It
-    /// is told as of what is shed here: behind what waits, and before the next of it.
-    pub fn miss(&mut self, participant: u32, next: u32) {
-        (self.sheds_cursors, self.sheds_midi) = (true, true);
-        self.remember_gap(participant, next);
-    }
-
-    /// Takes in what was [kept](Self::keep) for it elsewhere, behind what waits. Gaps of its own must have been told.
+    /// Takes in what was [kept](Self::keep) for it elsewhere, behind what waits; nothing of that is written yet, and what gaps waited to be
+    /// told here have been.
     pub fn absorb(&mut self, kept: Self) {
         self.bytes += kept.bytes;
         self.sheddable.midi += kept.sheddable.midi;
@@ -203,22 +214,19 @@ impl Outbox {
         for (participant, next) in kept.gaps {
             self.remember_gap(participant, next);
         }
-        self.shed.midi += kept.shed.midi;
-        self.shed.cursors += kept.shed.cursors;
+        self.shed += kept.shed;
     }
 
     /// The connection leaves its room: participants' numbers mean others in the next. What waits of the old room is sent
     /// and not shed any more, and gaps in it are not told.
     pub fn leave_room(&mut self) {
         self.gaps.clear();
-        if self.sheddable.midi > 0 {
-            for entry in &mut self.queue {
-                if matches!(entry.class, Class::Midi { .. }) {
-                    entry.class = Class::Essential;
-                }
+        for entry in &mut self.queue {
+            if matches!(entry.class, Class::Midi { .. } | Class::Gap { .. }) {
+                entry.class = Class::Essential;
             }
-            self.sheddable.midi = 0;
         }
+        self.sheddable.midi = 0;
     }
 
     /// Looks at the age of what waits without a push: true where the connection is to be closed.
@@ -234,11 +242,12 @@ impl Outbox {
             return Vec::new();
         }
         (self.sheds_cursors, self.sheds_midi) = (false, false);
-        std::mem::take(&mut self.gaps)
+        self.take_all_gaps()
     }
 
-    /// The same, whether it keeps up or not: what goes on from them is about to be queued.
+    /// All the gaps to tell, whether the connection keeps up or not.
     pub fn take_all_gaps(&mut self) -> Vec<(u32, u32)> {
+        self.shed.gaps += self.gaps.len() as u64;
         std::mem::take(&mut self.gaps)
     }
 
@@ -337,7 +346,7 @@ impl Outbox {
 
     fn shed_midi(&mut self) {
         if self.sheddable.midi > 0 {
-            self.shed_where(|class| matches!(class, Class::Midi { .. }));
+            self.shed_where(|class| matches!(class, Class::Midi { .. } | Class::Gap { .. }));
         }
     }
 
@@ -362,6 +371,7 @@ impl Outbox {
             match class {
                 Class::Midi { participant, sequence } => self.note_gap(participant, sequence),
                 Class::Cursor => self.shed.cursors += 1,
+                Class::Gap { participant, next } => self.remember_gap(participant, next),
                 Class::Essential => {}
             }
         }
@@ -422,7 +432,7 @@ mod tests {
         outbox.push(frame(40), Class::Cursor, START, &BOUNDS);
         outbox.push(frame(40), midi(1), START, &BOUNDS);
         assert_eq!(outbox.push(frame(40), Class::Essential, START, &BOUNDS), Pushed::Queued);
-        assert_eq!(outbox.take_shed(), Shed { midi: 0, cursors: 1 });
+        assert_eq!(outbox.take_shed(), Shed { midi: 0, cursors: 1, gaps: 0 });
         assert_eq!(outbox.bytes(), 80);
     }
 
@@ -433,7 +443,7 @@ mod tests {
         outbox.push(frame(40), midi(1), START, &BOUNDS);
         assert_eq!(outbox.push(frame(40), midi(2), START, &BOUNDS), Pushed::Queued);
         assert_eq!(outbox.push(frame(10), Class::Cursor, START, &BOUNDS), Pushed::Shed, "not yet below the half");
-        assert_eq!((outbox.take_shed(), outbox.has_gaps()), (Shed { midi: 0, cursors: 2 }, false));
+        assert_eq!((outbox.take_shed(), outbox.has_gaps()), (Shed { midi: 0, cursors: 2, gaps: 0 }, false));
     }
 
     #[test]
@@ -543,16 +553,31 @@ mod tests {
     }
 
     #[test]
-    fn what_was_missed_elsewhere_is_told_like_what_is_shed_here_and_counted_there() {
+    fn a_gap_that_came_from_elsewhere_is_told_once_with_what_is_shed_around_it() {
+        let gap = |next| Class::Gap { participant: 1, next };
+        // One waits to be told: the other goes into it.
         let mut outbox = Outbox::default();
-        outbox.push(frame(60), midi(1), START, &BOUNDS);
-        outbox.miss(1, 5);
-        assert!(outbox.take_gaps(START, &BOUNDS).is_empty(), "it does not keep up");
-        assert_eq!(outbox.push(frame(10), midi(5), START, &BOUNDS), Pushed::Shed, "nothing goes before the gap");
-        outbox.advance(60);
-        assert_eq!(outbox.take_gaps(START, &BOUNDS), [(1, 6)]);
-        assert_eq!(outbox.push(frame(10), midi(6), START, &BOUNDS), Pushed::Queued);
-        assert_eq!(outbox.take_shed().midi, 1);
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!(outbox.push(frame(10), midi(4), START, &BOUNDS), Pushed::Shed);
+        outbox.push(frame(10), gap(20), START, &BOUNDS);
+        assert_eq!((outbox.len(), outbox.gaps.clone()), (1, vec![(1, 20)]));
+
+        // It waits among notes that are shed.
+        let mut outbox = Outbox::default();
+        outbox.push(frame(40), midi(4), START, &BOUNDS);
+        outbox.push(frame(40), gap(20), START, &BOUNDS);
+        outbox.push(frame(10), midi(20), START, &BOUNDS);
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!((outbox.len(), outbox.gaps.clone(), outbox.shed.midi), (1, vec![(1, 21)], 2));
+        assert_eq!(outbox.bytes(), 95);
+
+        // In the next room it says nothing.
+        let mut outbox = Outbox::default();
+        outbox.push(frame(40), gap(20), START, &BOUNDS);
+        outbox.leave_room();
+        outbox.push(frame(40), midi(1), START, &BOUNDS);
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!(outbox.gaps, [(1, 2)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
         directory_keeper::DirectoryMessage,
         room_actor::{RoomActor, Seat},
         stage::Stage,
+        stall::STALL,
     },
 };
 
@@ -50,6 +51,15 @@ impl Stage {
         figures.users.set(self.users.len() as u64);
         figures.branches.set(self.branches.len() as u64);
         figures.branch_members.set(self.branches.iter().map(|(_, branch)| branch.members().len() as u64).sum());
+        let (mut away, mut batches, mut bytes) = (0, 0, 0);
+        for cell in self.spilled.iter().filter_map(|&room| self.rooms.get(room)?.cell()) {
+            let pending = cell.away.pending();
+            (away, batches, bytes) = (away + cell.away.len(), batches + pending.0, bytes + pending.1);
+        }
+        figures.members_away.set(away as u64);
+        figures.spill_pending_batches.set(batches);
+        figures.spill_pending_bytes.set(bytes as u64);
+        figures.spill_inward_waiting.set(self.inwards.len() as u64);
         figures.usage_permille.set((self.gather.usage() * 1000.0) as u64);
     }
 
@@ -67,7 +77,7 @@ impl Stage {
             return self.close(key, CloseCode::TooSlow);
         }
         let silent = now.since(peer.state.last_heard);
-        if silent >= settings.heartbeat_interval * 3 {
+        if silent >= settings.heartbeat_interval * 3 && !self.waits_for_home(key) {
             return self.close(key, CloseCode::Idle);
         }
         let is_roomless = peer.is_roomless() && peer.state.joining.is_none();
@@ -91,8 +101,11 @@ impl Stage {
 
     fn check_room(&mut self, id: ActorId) {
         let now = self.now;
-        let Some(cell) = self.rooms.get(id).and_then(RoomActor::cell) else { return };
+        let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut) else { return };
         if cell.room.next_deadline().is_some_and(|deadline| deadline <= now) {
+            for participant in cell.away.unheard(now, STALL) {
+                cell.room.heard(participant, now);
+            }
             // Where it fails at it, it is tried again, until that is too often and the room ends.
             let _ = self
                 .in_room(Seat { room: id, participant: Participant(0) }, |room, now, effects| room.tick(now, effects));
@@ -131,5 +144,6 @@ impl Stage {
     pub(super) fn count_shed(&self, shed: Shed) {
         self.figures.shed_midi.add(shed.midi);
         self.figures.shed_cursors.add(shed.cursors);
+        self.figures.gaps_slow.add(shed.gaps);
     }
 }

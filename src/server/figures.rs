@@ -37,6 +37,8 @@ pub struct Series {
 figures! {
     /// Server time of the shard's last heartbeat, in microseconds.
     heartbeat_us: gauge "pianorhythm_shard_heartbeat_us" "";
+    /// Turns: in each it takes in what has come, and sends each other shard at most one batch a room.
+    turns: counter "pianorhythm_shard_turns_total" "";
     /// Times the shard stood still for a quarter of a second or longer.
     stalls: counter "pianorhythm_shard_stalls_total" "";
     /// How long it stood still then altogether, in milliseconds.
@@ -72,7 +74,17 @@ figures! {
     /// Members that have come back from branches.
     spilled_back: counter "pianorhythm_spilled_total" "direction=\"back\"";
     /// Turns in which a member was to be handed on and no shard had a place for it.
-    spill_waits: counter "pianorhythm_spill_waits_total" "";
+    spill_waits: counter "pianorhythm_spill_waits_total" "reason=\"no_place\"";
+    /// Batches that a shard's inbox had no room for and that were sent again in a later turn.
+    spill_refused: counter "pianorhythm_spill_waits_total" "reason=\"inbox_full\"";
+    /// Members of rooms of the shard that live on others, or are on their way back.
+    members_away: gauge "pianorhythm_members_away" "";
+    /// Batches that branches have not been through, as far as they have said.
+    spill_pending_batches: gauge "pianorhythm_spill_pending_batches" "";
+    /// Bytes that wait because a branch takes nothing in.
+    spill_pending_bytes: gauge "pianorhythm_spill_pending_bytes" "";
+    /// Batches of branches that wait for their rooms.
+    spill_inward_waiting: gauge "pianorhythm_spill_inward_waiting" "";
     /// Batches sent to branches.
     spill_batches_out: counter "pianorhythm_spill_batches_total" "direction=\"out\"";
     /// Batches sent by branches to their rooms.
@@ -85,6 +97,12 @@ figures! {
     shed_spill_midi: counter "pianorhythm_dropped_total" "reason=\"spill_midi\"";
     /// Avatar positions not sent to a branch that takes nothing in, counted the same way.
     shed_spill_cursors: counter "pianorhythm_dropped_total" "reason=\"spill_cursor\"";
+    /// Requests from branches of members that were out of the room already.
+    spill_gone: counter "pianorhythm_dropped_total" "reason=\"spill_gone\"";
+    /// Gaps told to members that had fallen behind.
+    gaps_slow: counter "pianorhythm_gaps_total" "reason=\"slow_consumer\"";
+    /// Gaps told to branches that had taken nothing in, each for all its members.
+    gaps_spill: counter "pianorhythm_gaps_total" "reason=\"spill\"";
     /// Branches given up, with their members, because they took nothing in for too long.
     branches_given_up: counter "pianorhythm_branches_given_up_total" "";
     /// Requests answered with an error.

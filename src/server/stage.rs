@@ -342,6 +342,7 @@ impl Worker for Stage {
 
     fn turn(&mut self) -> Work {
         self.tell_time();
+        self.figures.turns.add(1);
         self.poll_sockets();
         self.core.tell_time();
         self.read_sockets();

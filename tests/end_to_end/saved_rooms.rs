@@ -182,6 +182,9 @@ struct Promise {
 /// How often, where `KILL_ROUNDS` does not say otherwise.
 const ROUNDS: usize = 30;
 const WRITERS: usize = 4;
+/// Rooms looked at after each kill: so many of the newest, and of the earlier.
+const NEWEST: usize = 40;
+const EARLIER: usize = 40;
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
@@ -221,13 +224,15 @@ fn what_was_acknowledged_survives_a_kill() {
                 Ack::Banned { room, user } => promised(&mut promises, &room).banned.push(user),
             }
         }
-        // The newest, and some of each earlier round.
-        let newest = promises.len().saturating_sub(40);
-        for (number, promise) in promises.iter().enumerate() {
-            if number >= newest || number % 7 == round % 7 {
-                check(&server, &data_dir, promise, format, round);
-            }
+        // The newest, and some of the earlier ones, others each time.
+        let newest = promises.len().saturating_sub(NEWEST);
+        let earlier = promises[..newest].iter().skip(round % 7).step_by(newest.div_ceil(EARLIER).max(7));
+        for promise in promises[newest..].iter().chain(earlier) {
+            check(&server, &data_dir, promise, format, round);
         }
+    }
+    for promise in &promises {
+        check(&server, &data_dir, promise, format, rounds);
     }
     assert!(seen > 3 * rounds, "only {seen} changes were acknowledged in all");
 }

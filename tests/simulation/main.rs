@@ -122,7 +122,6 @@ found! {
     found_that_gaps_are_not_told: TellNoGap;
     found_that_a_move_loses_counts: CountNoShedAtMove;
     found_that_a_recall_loses_what_was_said: LoseSaidAtRecall;
-    found_that_a_branch_waits_for_no_socket: EnterWithoutSocket;
     found_that_gaps_are_not_told_to_branches: TellNoGapAway;
     found_that_a_return_loses_what_was_kept: LoseKeptAtReturn;
 }

@@ -363,15 +363,24 @@ fn concert(rng: &mut Rng, shards: usize, rooms: usize) -> Vec<Act> {
     let mut acts: Vec<_> = (0..CLIENTS).map(join).collect();
     acts.push(Act::Wait { ms: drawn(120) as u64 });
     let play = |client, key| Act::Play { client, events: vec![Event::On(0, key); 1 + key as usize % 60], asks: false };
-    match drawn(4) {
+    match drawn(6) {
+        // More is said than a branch may be behind, while its shard stands still.
+        0 | 1 => {
+            acts.push(Act::Stall { shard: drawn(shards), turns: 60 + drawn(120) as u32 });
+            for _ in 0..40 {
+                acts.push(play([client, other][drawn(2)], 60 + drawn(5) as u8));
+                acts.push(Act::Wait { ms: 1 });
+            }
+            acts.extend([Act::Avatar { client }, Act::Leave { client: other }, Act::Wait { ms: drawn(400) as u64 }]);
+        }
         // Heard by those who are away, where a shard stands still.
-        0 => {
+        2 => {
             acts.push(Act::Stall { shard: drawn(shards), turns: 20 + drawn(60) as u32 });
             acts.extend((0..drawn(30)).map(|_| play([client, other][drawn(2)], 60 + drawn(5) as u8)));
             acts.push(Act::Wait { ms: drawn(400) as u64 });
         }
         // Back home, in the middle of what is said.
-        1 | 2 => {
+        3 | 4 => {
             let stay = 1 + drawn(2);
             let leaves = (0..CLIENTS).filter(|place| *place != client).skip(stay);
             acts.extend(leaves.map(|client| Act::Leave { client }));

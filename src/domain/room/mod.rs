@@ -4,7 +4,7 @@
 //! - `seats` reserving and taking a place · `departure` leaving it · `ownership` the crown
 //! - `play` the note path · `silence` letting go of what a member holds
 //! - `talk` chat and its commands · `moderation` kick, ban, mute, transfer · `change` settings, name, password
-//! - `shared` what snapshots share
+//! - `shared`, `roll` what snapshots share
 //! - `presence` profiles and avatars · `roster` who is told what about the room · `upkeep` what time brings about
 //!
 //! Invariants:
@@ -33,6 +33,7 @@ pub use self::{
 use self::{
     departure::Crowd,
     members::{Member, UserState},
+    roll::Roll,
     seats::Seat,
     shared::Shared,
 };
@@ -60,6 +61,7 @@ mod ownership;
 mod play;
 mod presence;
 mod record;
+mod roll;
 mod roster;
 mod seats;
 mod shared;
@@ -84,10 +86,10 @@ pub struct Room {
     /// Since when the owner's grace time runs.
     owner_away_since: Option<Timestamp>,
     /// Sorted by participant.
-    members: Vec<Shared<Member>>,
+    members: Roll<Member>,
     /// What two tabs of one user share; a member knows its place here. Vacant entries are used again.
-    users: Vec<Shared<UserState>>,
-    seats: Vec<Seat>,
+    users: Roll<UserState>,
+    seats: Vec<Shared<Seat>>,
     last_participant: u32,
     bans: Vec<Ban>,
     mutes: Vec<Mute>,
@@ -124,8 +126,8 @@ impl Room {
             by_guest: creator.is_some_and(Profile::is_guest),
             owner: owner.map(|profile| profile.user_id.clone()),
             owner_away_since: None,
-            members: Vec::new(),
-            users: Vec::new(),
+            members: Roll::new(),
+            users: Roll::new(),
             seats: Vec::new(),
             last_participant: 0,
             bans: Vec::new(),
@@ -211,7 +213,7 @@ impl Room {
     }
 
     /// Who is in it, in order of their numbers.
-    pub fn connections(&self) -> impl ExactSizeIterator<Item = (Participant, ConnectionId)> {
+    pub fn connections(&self) -> impl Iterator<Item = (Participant, ConnectionId)> {
         self.members.iter().map(|member| (member.participant, member.connection))
     }
 
@@ -251,7 +253,8 @@ impl Room {
     }
 
     fn index(&self, participant: Participant) -> Option<usize> {
-        self.members.binary_search_by_key(&participant, |member| member.participant).ok()
+        let at = self.members.partition_point(|member| member.participant < participant);
+        (at < self.members.len() && self.members[at].participant == participant).then_some(at)
     }
 
     fn at(&self, participant: Participant) -> Result<usize, Rejection> {

@@ -119,7 +119,7 @@ impl Room {
         }
         let until = now + self.limits.seat_hold;
         self.seats.retain(|seat| seat.connection != connection);
-        self.seats.push(Seat { connection, profile: profile.clone(), address, until, lost: None });
+        self.seats.push(Shared::new(Seat { connection, profile: profile.clone(), address, until, lost: None }));
         self.wake(Some(until));
         Ok(SeatOutcome::Held { until })
     }
@@ -155,10 +155,10 @@ impl Room {
         let user = self.enter_user(&seat.profile, carried, now);
         let is_first_tab = self.users[user].members == 1;
         let (is_guest, user_id) = (seat.profile.is_guest(), seat.profile.user_id.clone());
-        self.members.push(Shared::new(Member {
+        self.members.push(Member {
             participant,
             connection,
-            profile: seat.profile,
+            profile: seat.profile.clone(),
             address: seat.address,
             user,
             is_guest,
@@ -171,7 +171,7 @@ impl Room {
             refused: 0,
             refused_told_at: None,
             forbidden_told_at: None,
-        }));
+        });
         (self.empty_since, self.last_used) = (None, now);
         self.wake(self.resave_at());
         let crowned = self.crown_on_arrival(&user_id, is_first_tab, now, fx);
@@ -186,21 +186,21 @@ impl Room {
 
     fn enter_user(&mut self, profile: &Profile, carried: CarriedQuota, now: Timestamp) -> usize {
         let rate = *self.limits.quotas.rate(self.kind, self.settings.note_quota, profile.is_guest());
-        if let Some(at) = self.users.iter().position(|user| user.members > 0 && user.user_id == profile.user_id) {
+        if let Some(at) = self.users.position(|user| user.members > 0 && user.user_id == profile.user_id) {
             let user = &mut self.users[at];
             user.members += 1;
             user.bucket = user.bucket.leaner(carried.0, &rate, now);
             return at;
         }
         let mute = self.mutes.iter().find(|mute| mute.user_id == profile.user_id);
-        let state = Shared::new(UserState {
+        let state = UserState {
             user_id: profile.user_id.clone(),
             members: 1,
             bucket: carried.0,
             notes_muted: mute.is_some_and(|mute| mute.notes),
             chat_muted: mute.is_some_and(|mute| mute.chat),
-        });
-        match self.users.iter().position(|user| user.members == 0) {
+        };
+        match self.users.position(|user| user.members == 0) {
             Some(at) => {
                 self.users[at] = state;
                 at

@@ -66,6 +66,8 @@ pub struct Away {
     guests: BTreeMap<Participant, Guest>,
     coming: BTreeMap<Participant, Coming>,
     doomed: Vec<Doomed>,
+    /// Of those that were out of the room before they had come back.
+    shed: Shed,
 }
 
 impl Away {
@@ -204,7 +206,8 @@ impl Away {
             line.leave(guest.format);
             return Some(line);
         }
-        let coming = self.coming.remove(&participant)?;
+        let mut coming = self.coming.remove(&participant)?;
+        self.shed += coming.kept.take_shed();
         self.line(coming.guest.life)
     }
 
@@ -278,7 +281,8 @@ impl Away {
     /// A branch is no more. Returns its members, and its shard.
     pub fn give_up(&mut self, life: u64) -> Option<(usize, Vec<Participant>)> {
         let at = self.lines.iter().position(|line| line.key.life == life)?;
-        let line = self.lines.swap_remove(at);
+        let mut line = self.lines.swap_remove(at);
+        self.shed += line.take_shed();
         let guests = self.guests.iter().filter(|(_, guest)| guest.life == life).map(|(&of, _)| of);
         let coming = self.coming.iter().filter(|(_, coming)| coming.guest.life == life).map(|(&of, _)| of);
         Some((line.shard, guests.chain(coming).collect()))
@@ -289,9 +293,25 @@ impl Away {
         self.lines.iter_mut().find_map(|line| (line.look(now, bounds) == Standing::Overdue).then_some(line.key.life))
     }
 
-    /// Forgets those that were closed on their way and never arrived.
-    pub fn sweep(&mut self, now: Timestamp) {
-        self.doomed.retain(|doomed| now.since(doomed.since) < DOOMED_FOR);
+    /// Members at branches that say nothing at all: their silence says nothing of them.
+    pub fn unheard(&self, now: Timestamp, patience: Duration) -> Vec<Participant> {
+        let lives: Vec<u64> =
+            self.lines.iter().filter(|line| line.stands_still(now, patience)).map(|line| line.key.life).collect();
+        let guests = self.guests.iter().filter(|(_, guest)| lives.contains(&guest.life)).map(|(&of, _)| of);
+        // And those on their way, whom nobody listens to.
+        guests.chain(self.coming.keys().copied()).collect()
+    }
+
+    /// The room's shard stood still for so long, which nobody else is to blame for.
+    pub fn stood_still(&mut self, stall: Duration) {
+        self.lines.iter_mut().for_each(|line| line.stood_still(stall));
+        self.coming.values_mut().for_each(|coming| coming.kept.stood_still(stall));
+        self.doomed.iter_mut().for_each(|doomed| doomed.since = doomed.since + stall);
+    }
+
+    /// Batches that branches have not been through, and bytes that are pending for them.
+    pub fn pending(&self) -> (u64, usize) {
+        self.lines.iter().fold((0, 0), |(batches, bytes), line| (batches + line.window.ahead(), bytes + line.bytes()))
     }
 
     /// The most bytes that are pending for a branch, and that are kept for one on its way back.
@@ -302,15 +322,17 @@ impl Away {
         (pending.unwrap_or(0), kept.unwrap_or(0))
     }
 
-    /// What was shed since this was last asked.
-    pub fn take_shed(&mut self) -> Shed {
+    /// Forgets those that were closed on their way and never arrived.
+    pub fn sweep(&mut self, now: Timestamp) {
+        self.doomed.retain(|doomed| now.since(doomed.since) < DOOMED_FOR);
+    }
+
+    /// What branches were not sent since this was last asked; and what was shed for those that were on their way back and did not
+    /// arrive.
+    pub fn take_shed(&mut self) -> (Shed, Shed) {
         let mut shed = Shed::default();
-        for line in &mut self.lines {
-            let of_line = line.take_shed();
-            shed.midi += of_line.midi;
-            shed.cursors += of_line.cursors;
-        }
-        shed
+        self.lines.iter_mut().for_each(|line| shed += line.take_shed());
+        (shed, std::mem::take(&mut self.shed))
     }
 }
 

@@ -60,8 +60,6 @@ pub enum OutwardItem {
         /// It refuses something that honest clients do not ask for.
         is_strike: bool,
     },
-    /// Notes of this one that come before this sequence number were shed on the way; every member but that one is told.
-    Missed(Participant, u32),
     /// Ask one whether it is there.
     Ping(Participant),
     /// Close one, who is out of the room already.

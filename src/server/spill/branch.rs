@@ -84,6 +84,8 @@ pub struct Branch {
     inward: Vec<(Participant, InwardItem)>,
     /// Batches sent and heard.
     pub window: Window,
+    /// It was asked whether a member is there: that the branch itself is, it says at once.
+    pub owes_word: bool,
     /// Its members' input waits until home has heard more.
     pub is_blocked: bool,
     /// It has frames that wait for its gathering to end, and when it last had any.
@@ -106,6 +108,7 @@ impl Branch {
             done: (0, 0),
             inward: Vec::new(),
             window: Window::default(),
+            owes_word: false,
             is_blocked: false,
             is_gathering: false,
             spoke_at: Timestamp::default(),
@@ -135,7 +138,7 @@ impl Branch {
 
     /// Lets a member in; false where its socket has not come yet.
     pub fn enter(&mut self, participant: Participant) -> bool {
-        let Some(key) = self.arrived.remove(&participant) else { return is_planted(Defect::EnterWithoutSocket) };
+        let Some(key) = self.arrived.remove(&participant) else { return false };
         if let Some(key) = key
             && let Err(at) = self.index(participant)
         {
@@ -189,7 +192,7 @@ impl Branch {
 
     /// The next batch, where there is something to say and home keeps up.
     pub fn seal(&mut self) -> Option<Inward> {
-        let is_due = !self.inward.is_empty() || self.window.is_due();
+        let is_due = !self.inward.is_empty() || self.window.is_due() || self.owes_word;
         if self.over.is_some() || !is_due || !self.window.is_open() {
             return None;
         }
@@ -198,8 +201,14 @@ impl Branch {
 
     /// All it has to say, whatever its window.
     pub fn last_words(&mut self, is_over: bool) -> Inward {
+        self.owes_word = false;
         let (number, heard) = self.window.next();
         Inward { number, heard, items: std::mem::take(&mut self.inward), is_over }
+    }
+
+    /// The number of the batch that is to come from home.
+    pub(super) fn next_outward(&self) -> u64 {
+        self.window.heard + self.waiting.len() as u64 + 1
     }
 
     fn index(&self, participant: Participant) -> Result<usize, usize> {

@@ -91,6 +91,10 @@ impl Stage {
         if branch.over.is_some() {
             return;
         }
+        if batch.number != branch.next_outward() {
+            // One is lost, with what it had for its members.
+            return self.fail_branch(at);
+        }
         branch.window.acknowledge(batch.heard);
         branch.waiting.push_back(batch);
         self.unblock(at);
@@ -103,6 +107,10 @@ impl Stage {
         if branch.is_blocked && branch.takes_input() {
             branch.is_blocked = false;
             for key in branch.sockets() {
+                // What it has said meanwhile is read only now.
+                if let Some(peer) = self.peers.get_mut(key) {
+                    peer.state.last_heard = self.now;
+                }
                 self.queue_read(key);
             }
         }
@@ -164,7 +172,8 @@ impl Stage {
                 if shared.except == Some(member.participant) || frame.is_empty() {
                     continue;
                 }
-                deliveries += 1;
+                // What it is told to have missed is none of what is relayed.
+                deliveries += u64::from(!matches!(shared.class, Class::Gap { .. }));
                 if peer.wire.push(frame.clone(), shared.class, now, &bounds) == Pushed::Overflow {
                     peer.is_too_slow = true;
                     self.too_slow.push(member.key);
@@ -199,15 +208,8 @@ impl Stage {
                     });
                 }
             }
-            OutwardItem::Missed(of, next) => {
-                let branch = &self.branches[at];
-                let others = branch.members().iter().filter(|member| !member.is_going && member.participant != of);
-                for key in others.map(|member| member.key).collect::<Vec<_>>() {
-                    self.peers[key].wire.miss(of.0, next);
-                    self.mark_dirty(key);
-                }
-            }
             OutwardItem::Ping(participant) => {
+                self.branches[at].owes_word = true;
                 if let Some(key) = key_of(self, participant) {
                     self.guarded(key, |stage| stage.ping(key));
                 }
@@ -330,6 +332,15 @@ impl Stage {
         let seat = self.peers.get(key).and_then(|peer| peer.branch);
         let member = seat.and_then(|seat| self.branches.get(seat.branch)?.member(seat.participant));
         member.is_some_and(|member| member.is_going)
+    }
+
+    /// Whether a connection's input is not read because a room elsewhere has not been through what there is already: that it is
+    /// silent says nothing of it then.
+    pub(in crate::server) fn waits_for_home(&self, key: usize) -> bool {
+        let peer = &self.peers[key];
+        let is_blocked = |seat: BranchSeat| self.branches.get(seat.branch).is_some_and(|branch| branch.is_blocked);
+        let is_leaving = matches!(&peer.state.joining, Some(Joining { goal: Goal::Leaving { .. }, .. }));
+        peer.branch.is_some_and(|seat| seat.is_recalled || is_leaving || is_blocked(seat))
     }
 
     /// Connections that wait for a place at home.

@@ -181,8 +181,11 @@ impl Stage {
                 }
                 cell.insert(participant, key);
                 self.peers[key].seat = Some(Seat { room, participant });
-                let now = self.now;
-                self.peers[key].wire.absorb(kept, now);
+                let bounds = self.settings.outbox;
+                let peer = &mut self.peers[key];
+                peer.wire.absorb(kept, self.now, &bounds);
+                // Nobody has listened to it on its way.
+                peer.state.last_heard = self.now;
                 self.figures.spilled_back.add(1);
                 self.mark_dirty(key);
                 self.queue_read(key);
@@ -225,12 +228,14 @@ impl Stage {
         let room = self.rooms.find(&key.room);
         let cell = room.and_then(|room| self.rooms.get_mut(room)).and_then(RoomActor::cell_mut);
         let Some(line) = cell.and_then(|cell| cell.away.line(key.life)) else {
+            let requests = batch.items.iter().filter(|(_, item)| matches!(item, InwardItem::Request(_)));
+            self.figures.spill_gone.add(requests.count() as u64);
             if !batch.is_over {
                 self.branch_ends.push(BranchEnd { shard, key, code: CloseCode::Internal });
             }
             return;
         };
-        line.window.acknowledge(batch.heard);
+        line.acknowledge(batch.heard);
         let Inward { number, items, is_over, .. } = batch;
         self.figures.spill_items_in.add(items.len() as u64);
         self.inwards.push_back(Arrival { key, number, items: items.into_iter(), is_over });
@@ -288,7 +293,7 @@ impl Stage {
         let Some(cell) = self.rooms.get_mut(seat.room).and_then(RoomActor::cell_mut) else { return };
         if !cell.away.is_of(participant, life) {
             // It is out of the room, and its branch will hear so.
-            return;
+            return self.figures.spill_gone.add(u64::from(matches!(item, InwardItem::Request(_))));
         }
         cell.room.heard(participant, now);
         match item {
@@ -435,14 +440,16 @@ impl Stage {
                 && let Some(cell) = self.rooms.get_mut(room).and_then(RoomActor::cell_mut)
                 && let Some(line) = cell.away.line(life)
             {
-                self.figures.inbox_full.add(1);
-                line.keep(*batch);
+                self.figures.spill_refused.add(1);
+                line.keep(*batch, now);
             }
         }
         if let Some(cell) = self.rooms.get_mut(room).and_then(RoomActor::cell_mut) {
-            let shed = cell.away.take_shed();
-            self.figures.shed_spill_midi.add(shed.midi);
-            self.figures.shed_spill_cursors.add(shed.cursors);
+            let (unsent, of_gone) = cell.away.take_shed();
+            self.figures.shed_spill_midi.add(unsent.midi);
+            self.figures.shed_spill_cursors.add(unsent.cursors);
+            self.figures.gaps_spill.add(unsent.gaps);
+            self.count_shed(of_gone);
         }
     }
 

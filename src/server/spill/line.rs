@@ -1,5 +1,7 @@
 //! A room's way to one branch: what is pending for it, bounded, and how much it may be sent. Pure.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::{
@@ -7,8 +9,17 @@ use crate::{
         defect::{Defect, is_planted},
         quota::CarriedQuota,
     },
-    net::outbox::{Bounds, Class, Shed},
-    protocol::{close::CloseCode, codec::Format, ids::Participant, time::Timestamp},
+    net::{
+        frame,
+        outbox::{Bounds, Class, Shed},
+    },
+    protocol::{
+        close::CloseCode,
+        codec::Format,
+        ids::Participant,
+        time::Timestamp,
+        wire::{ClientMessage, Gap, client_message::Message},
+    },
     server::spill::batch::{BranchKey, Outward, OutwardItem},
 };
 
@@ -40,7 +51,12 @@ pub struct Window {
 impl Window {
     /// Another batch may be sent.
     pub fn is_open(&self) -> bool {
-        self.sent.saturating_sub(self.acknowledged) < WINDOW
+        self.ahead() < WINDOW
+    }
+
+    /// Batches that the other side has not been through, as far as it has said.
+    pub fn ahead(&self) -> u64 {
+        self.sent.saturating_sub(self.acknowledged)
     }
 
     /// So much of the other side's has been heard that it is to be told.
@@ -92,6 +108,8 @@ pub struct Line {
     shed: Shed,
     /// A batch that its host's inbox had no room for.
     refused: Option<Outward>,
+    /// Since when it owes a word: it was asked whether a member is there.
+    asked_at: Option<Timestamp>,
 }
 
 fn of(format: Format) -> usize {
@@ -117,6 +135,7 @@ impl Line {
             gaps: Vec::new(),
             shed: Shed::default(),
             refused: None,
+            asked_at: None,
         }
     }
 
@@ -137,10 +156,17 @@ impl Line {
 
     /// A member has been handed on to it.
     pub fn enter(&mut self, participant: Participant, format: Format, now: Timestamp) {
-        // It has missed nothing of what was shed before.
+        // It has heard what the others here have missed.
         self.tell_gaps(now);
         self.members[of(format)] += 1;
         self.push(OutwardItem::Enter(participant), now);
+    }
+
+    /// A member goes home: what is for it from here on is kept there. What it has missed here it is told here.
+    pub fn come(&mut self, participant: Participant, format: Format, now: Timestamp) {
+        self.tell_gaps(now);
+        self.push(OutwardItem::Come(participant), now);
+        self.leave(format);
     }
 
     /// A member is there no more.
@@ -195,12 +221,17 @@ impl Line {
 
     /// Looks at how much is pending, and for how long.
     pub fn look(&mut self, now: Timestamp, bounds: &Bounds) -> Standing {
-        let Some(since) = self.since.filter(|_| !self.window.is_open()) else { return Standing::Well };
+        let Some(since) = self.since.filter(|_| self.is_held_up()) else { return Standing::Well };
         let (bytes, age) = (self.bytes(), now.since(since));
         self.sheds_cursors |= bytes > bounds.shed_bytes / 2 || age > bounds.shed_age / 2;
         self.sheds_midi |= bytes > bounds.shed_bytes || age > bounds.shed_age;
         let is_overdue = bytes > bounds.close_bytes || age > bounds.close_age;
         if is_overdue { Standing::Overdue } else { Standing::Well }
+    }
+
+    /// Nothing more may be sent for now.
+    fn is_held_up(&self) -> bool {
+        !self.window.is_open() || self.refused.is_some()
     }
 
     /// The next batch, where there is something to say and the branch keeps up.
@@ -215,14 +246,36 @@ impl Line {
         // Behind what was pending when shedding began, before the next notes.
         self.tell_gaps(now);
         self.since = None;
+        if self.items.iter().any(|item| matches!(item, OutwardItem::Ping(_))) {
+            self.asked_at.get_or_insert(now);
+        }
         let (number, heard) = self.window.next();
         let frames = Bytes::from(std::mem::take(&mut self.frames));
         Some(Outward { number, heard, items: std::mem::take(&mut self.items), frames })
     }
 
     /// A sealed batch could not be sent: it is the next again.
-    pub fn keep(&mut self, batch: Outward) {
+    pub fn keep(&mut self, batch: Outward, now: Timestamp) {
+        self.since.get_or_insert(now);
         self.refused = Some(batch);
+    }
+
+    /// The branch has been through the batches up to this one.
+    pub fn acknowledge(&mut self, heard: u64) {
+        self.window.acknowledge(heard);
+        self.asked_at = None;
+    }
+
+    /// The branch was asked and has said nothing since: its members cannot be heard, so their silence says nothing of them.
+    pub fn stands_still(&self, now: Timestamp, patience: Duration) -> bool {
+        self.asked_at.is_some_and(|at| now.since(at) >= patience)
+    }
+
+    /// This side stood still for so long: no branch is to blame for what waited meanwhile.
+    pub fn stood_still(&mut self, stall: Duration) {
+        for at in [&mut self.since, &mut self.asked_at].into_iter().flatten() {
+            *at = *at + stall;
+        }
     }
 
     /// What was shed since this was last asked.
@@ -232,17 +285,31 @@ impl Line {
 
     /// Bytes that are pending; each item counts as some.
     pub fn bytes(&self) -> usize {
-        self.frames.len() + self.items.len() * size_of::<OutwardItem>()
+        let weigh = |frames: &[u8], items: &[OutwardItem]| frames.len() + size_of_val(items);
+        let refused = self.refused.as_ref().map_or(0, |batch| weigh(&batch.frames, &batch.items));
+        refused + weigh(&self.frames, &self.items)
     }
 
-    /// Who is there is told what it has missed: before anybody else comes there, and before anybody goes.
     fn tell_gaps(&mut self, now: Timestamp) {
-        for (participant, next) in std::mem::take(&mut self.gaps) {
+        for (participant, next_sequence) in std::mem::take(&mut self.gaps) {
             if is_planted(Defect::TellNoGapAway) {
                 continue;
             }
-            self.push(OutwardItem::Missed(participant, next), now);
+            self.push_gap(participant, next_sequence, now);
         }
+    }
+
+    fn push_gap(&mut self, participant: Participant, next_sequence: u32, now: Timestamp) {
+        let gap = ClientMessage::event(Message::Gap(Gap { participant: participant.0, next_sequence }));
+        let mut add = |format| {
+            let frame = if self.speaks(format) { frame::message(format, &gap) } else { Bytes::new() };
+            self.frames.extend_from_slice(&frame);
+            frame.len() as u32
+        };
+        let (protobuf, json) = (add(Format::Protobuf), add(Format::Json));
+        self.shed.gaps += 1;
+        let class = Class::Gap { participant: participant.0, next: next_sequence };
+        self.push(OutwardItem::All { except: Some(participant), class, protobuf, json }, now);
     }
 
     fn note_gap(&mut self, participant: Participant, next: u32) {
@@ -260,13 +327,6 @@ impl Line {
         self.push(OutwardItem::Close(participant, code), now);
     }
 
-    /// It may come home: nothing more goes to it there.
-    pub fn come(&mut self, participant: Participant, format: Format, now: Timestamp) {
-        self.tell_gaps(now);
-        self.leave(format);
-        self.push(OutwardItem::Come(participant), now);
-    }
-
     /// It has left, as it asked.
     pub fn left(&mut self, participant: Participant, quota: CarriedQuota, now: Timestamp) {
         self.push(OutwardItem::Left(participant, quota), now);
@@ -275,8 +335,6 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::protocol::ids::RoomKey;
 
@@ -336,33 +394,13 @@ mod tests {
         line.window.acknowledge(1);
         let batch = line.seal(START).unwrap();
         assert_eq!(notes(&batch) as u64 + shed.midi, 100, "each is there or shed");
-        let last = OutwardItem::Missed(PLAYER, WINDOW as u32 + 101);
-        assert_eq!(batch.items.last(), Some(&last), "behind what waited");
+        let Some(OutwardItem::All { except, class: Class::Gap { .. }, .. }) = batch.items.last() else {
+            panic!("no gap: {:?}", batch.items.last());
+        };
+        assert_eq!(*except, Some(PLAYER), "who has played it misses nothing");
         note(&mut line, WINDOW as u32 + 101, START);
         line.window.acknowledge(2);
         assert_eq!(notes(&line.seal(START).unwrap()), 1, "and then they go on");
-    }
-
-    #[test]
-    fn what_is_shed_is_told_to_those_who_miss_it_and_to_nobody_else() {
-        let mut line = stuck();
-        let late = START + BOUNDS.shed_age + Duration::from_millis(1);
-        note(&mut line, 40, START);
-        note(&mut line, 41, late);
-        line.enter(Participant(10), Format::Protobuf, late);
-        note(&mut line, 42, late);
-        line.come(Participant(9), Format::Protobuf, late);
-        note(&mut line, 43, late);
-        assert_eq!(line.take_shed().midi, 1 + 2 + 1, "once for each who misses it");
-        line.window.acknowledge(1);
-        let wanted = [
-            OutwardItem::Missed(PLAYER, 42),
-            OutwardItem::Enter(Participant(10)),
-            OutwardItem::Missed(PLAYER, 43),
-            OutwardItem::Come(Participant(9)),
-            OutwardItem::Missed(PLAYER, 44),
-        ];
-        assert_eq!(line.seal(late).unwrap().items[1..], wanted);
     }
 
     #[test]
@@ -394,6 +432,53 @@ mod tests {
         assert!(line.bytes() > BOUNDS.close_bytes);
         line.window.acknowledge(1);
         assert_eq!(line.seal(START).unwrap().items.len(), kept, "none is lost");
+    }
+
+    #[test]
+    fn a_branch_whose_inbox_is_full_is_bounded_as_one_that_is_not_through() {
+        let mut line = line();
+        note(&mut line, 1, START);
+        let batch = line.seal(START).unwrap();
+        line.keep(batch, START);
+        for sequence in 2..=100 {
+            note(&mut line, sequence, START);
+        }
+        assert!(line.take_shed().midi > 50);
+        assert_eq!(line.look(START + Duration::from_millis(10_001), &BOUNDS), Standing::Overdue);
+        assert_eq!(line.seal(START).unwrap().number, 1, "the same again");
+        let batch = line.seal(START).unwrap();
+        assert_eq!(batch.number, 2);
+        assert!(matches!(batch.items.last(), Some(OutwardItem::All { class: Class::Gap { next: 101, .. }, .. })));
+    }
+
+    #[test]
+    fn who_goes_home_is_told_there_of_what_it_has_missed_and_who_comes_is_not() {
+        let mut line = stuck();
+        for sequence in 1..=100 {
+            note(&mut line, WINDOW as u32 + sequence, START);
+        }
+        line.come(Participant(9), Format::Protobuf, START);
+        line.enter(Participant(10), Format::Protobuf, START);
+        line.window.acknowledge(1);
+        let items = line.seal(START).unwrap().items;
+        let place = |wanted: fn(&OutwardItem) -> bool| items.iter().position(wanted).unwrap();
+        let gap = place(|item| matches!(item, OutwardItem::All { class: Class::Gap { .. }, .. }));
+        assert!(gap < place(|item| matches!(item, OutwardItem::Come(_))));
+        assert!(gap < place(|item| matches!(item, OutwardItem::Enter(_))));
+    }
+
+    #[test]
+    fn a_branch_that_was_asked_stands_still_until_it_says_something() {
+        const PATIENCE: Duration = Duration::from_millis(250);
+        let mut line = line();
+        line.push(OutwardItem::Ping(Participant(9)), START);
+        assert!(line.seal(START).is_some());
+        assert!(!line.stands_still(START + Duration::from_millis(249), PATIENCE));
+        assert!(line.stands_still(START + PATIENCE, PATIENCE));
+        line.stood_still(PATIENCE);
+        assert!(!line.stands_still(START + PATIENCE, PATIENCE), "this side did");
+        line.acknowledge(1);
+        assert!(!line.stands_still(START + 9 * PATIENCE, PATIENCE));
     }
 
     #[test]

@@ -1,285 +1,24 @@
 //! A concert on several stages turned by hand, with real sockets: the test delivers what they send each other, and owns the time.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{Ipv4Addr, TcpListener, TcpStream},
-};
+use std::collections::HashMap;
 
-use tungstenite::{Error, WebSocket, protocol::Role as Side};
-
+use self::hall::{ENOUGH, Guest, Hall, KEY};
 use super::*;
 use crate::{
-    actor::{
-        life,
-        mesh::{Capacity, Inbox, Mesh},
-        moment::ActorClock,
-        parcel::Registry,
-    },
-    domain::{
-        identity::{Profile, Role, Session, Status},
-        room::{NewRoom, Room},
-    },
-    http::{place::Places, stage::Admission},
     protocol::{
         close::CloseCode,
-        codec::{self, Format},
+        codec::Format,
         ids::{Participant, RoomKey},
         wire::{
-            ClientMessage, GetMembers, JoinRoomByName, LeaveRoom, MidiMessage, RoomChatMessage, RoomModeration,
-            ServerMessage, SetProfile, client_message::Message as Told, room_moderation::Action,
+            AvatarCommand, GetMembers, JoinRoomByName, LeaveRoom, MidiMessage, RoomChatMessage, RoomModeration,
+            SetProfile, avatar_command, client_message::Message as Told, room_moderation::Action,
             server_message::Message,
         },
     },
-    server::settings::pending_bounds,
+    server::{settings::pending_bounds, spill::line::WINDOW},
 };
 
-/// Rounds after which what has not come does not come.
-const ENOUGH: usize = 2_000;
-/// The key that `note_on` and `note_off` are about.
-const KEY: u8 = 60;
-
-/// Some stages, what is on its way between them, and a back office that is never turned.
-struct Hall {
-    stages: Vec<Stage>,
-    inboxes: Vec<Inbox<Parcel>>,
-    _office: Inbox<Parcel>,
-    clock: ActorClock,
-    places: Places,
-    next: u64,
-}
-
-/// Somebody with a socket, and all it was told.
-struct Guest {
-    id: ConnectionId,
-    user: String,
-    format: Format,
-    socket: WebSocket<TcpStream>,
-    heard: Vec<Told>,
-    /// By request id.
-    answers: HashMap<u32, Told>,
-    closed: Option<u16>,
-}
-
-impl Hall {
-    fn new(shards: usize, change: impl FnOnce(&mut StageSettings)) -> Self {
-        let mut settings = StageSettings::default();
-        Arc::make_mut(&mut settings.rooms).max_capacity = 1000;
-        Arc::make_mut(&mut settings.rooms).default_capacity = 1000;
-        change(&mut settings);
-        let settings = Arc::new(settings);
-        let mut registry = Registry::new();
-        tree::place(&mut registry, shards);
-        let (mesh, mut inboxes) = Mesh::new(shards + 1, Capacity::default());
-        let post = Post { mesh, registry: Arc::new(registry) };
-        let clock = ActorClock::manual();
-        let shared_clock = Clock::over(clock.clone());
-        let (give_up, _) = flume::unbounded();
-        let stages = (0..shards).map(|number| {
-            Stage::new(StageParts {
-                number,
-                shards,
-                post: post.clone(),
-                clock: shared_clock.clone(),
-                settings: settings.clone(),
-                figures: Arc::default(),
-                give_up: give_up.clone(),
-                chance: Chance::from_seed(number as u64),
-            })
-        });
-        let stages = stages.collect();
-        let _office = inboxes.pop().unwrap();
-        Self { stages, inboxes, _office, clock, places: Places::new(1000, 1000), next: 0 }
-    }
-
-    /// Opens a room on shard 0, or another, and returns its name. Its first member will own it.
-    fn open_room(&mut self, shard: usize) -> String {
-        let is_there = |name: &String| self.stages[shard].home_of(name) == shard;
-        let taken = |name: &String| self.stages[shard].rooms.find(&RoomKey::from_normalised(name)).is_some();
-        let name = (0..).map(|n| format!("concert {n}")).find(|name| is_there(name) && !taken(name)).unwrap();
-        let stage = &mut self.stages[shard];
-        let limits = stage.settings.rooms.clone();
-        let room = Room::create(NewRoom::by_joining(&name, &limits).unwrap(), None, limits, stage.now);
-        let actor = RoomActor::open(room, stage.now);
-        life::spawn_here::<RoomActor>(stage, RoomKey::from_normalised(&name), actor).unwrap();
-        name
-    }
-
-    fn connect(&mut self, shard: usize, format: Format) -> Guest {
-        self.next += 1;
-        let id = ConnectionId(self.next);
-        let user = format!("user {id}");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.set_nonblocking(true).unwrap();
-        // Else the second of two small messages waits for real time to pass.
-        client.set_nodelay(true).unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        let session = Session {
-            connection: id,
-            profile: Profile {
-                user_id: user.as_str().into(),
-                username: format!("Guest {}", id.0),
-                usertag: String::new(),
-                roles: vec![Role::Guest],
-                colour: "#aabbcc".into(),
-                status: Status::Online,
-            },
-            session_id: String::new(),
-            address: Ipv4Addr::LOCALHOST.into(),
-            format,
-        };
-        self.stages[shard].handle(Parcel::Handed(Box::new(Admission {
-            socket,
-            leftover: bytes::Bytes::new(),
-            session,
-            room: None,
-            guest_token: None,
-            session_token: String::new(),
-            place: self.places.take().unwrap(),
-        })));
-        let socket = WebSocket::from_raw_socket(client, Side::Client, None);
-        Guest { id, user, format, socket, heard: Vec::new(), answers: HashMap::new(), closed: None }
-    }
-
-    /// Guests that have joined a room, one after the other; every third speaks JSON.
-    fn audience(&mut self, room: &str, size: usize) -> Vec<Guest> {
-        let mut guests: Vec<Guest> = Vec::new();
-        for n in 0..size {
-            let format = if n % 3 == 2 { Format::Json } else { Format::Protobuf };
-            let mut guest = self.connect(n % self.stages.len(), format);
-            guest.say(join(room));
-            guests.push(guest);
-            let joined = |guests: &[Guest]| guests[n].participant().is_some();
-            self.until(&mut guests, joined);
-        }
-        self.settle(&mut guests);
-        guests
-    }
-
-    /// Delivers what a stage was sent, and turns it.
-    fn turn(&mut self, shard: usize) {
-        while let Some(parcel) = self.inboxes[shard].try_next() {
-            self.stages[shard].handle(parcel);
-        }
-        self.stages[shard].turn();
-    }
-
-    /// A turn of each stage, a millisecond after the last.
-    fn round(&mut self) {
-        self.clock.advance(Duration::from_millis(1));
-        (0..self.stages.len()).for_each(|shard| self.turn(shard));
-    }
-
-    fn until(&mut self, guests: &mut [Guest], wanted: impl Fn(&[Guest]) -> bool) {
-        for _ in 0..ENOUGH {
-            self.round();
-            guests.iter_mut().for_each(Guest::listen);
-            if wanted(guests) {
-                return;
-            }
-        }
-        let told: Vec<_> = guests.iter().map(|guest| (guest.id, guest.closed, guest.heard.last())).collect();
-        panic!("it did not come; last was heard {told:?}");
-    }
-
-    /// Turns until whatever is under way is over.
-    fn settle(&mut self, guests: &mut [Guest]) {
-        for _ in 0..60 {
-            self.round();
-            guests.iter_mut().for_each(Guest::listen);
-        }
-    }
-
-    /// Lets time pass in which nothing else happens.
-    fn rest(&mut self, guests: &mut [Guest], time: Duration) {
-        // Not so long that it would be a stall.
-        let beat = Duration::from_millis(100);
-        for _ in 0..time.as_millis() / beat.as_millis() {
-            self.clock.advance(beat);
-            self.round();
-            guests.iter_mut().for_each(Guest::listen);
-        }
-    }
-
-    /// The shard of a connection, where it is on one.
-    fn shard_of(&self, guest: &Guest) -> Option<usize> {
-        self.stages.iter().position(|stage| stage.ids.contains_key(&guest.id))
-    }
-
-    /// How many members each shard has, by its sockets.
-    fn spread(&self) -> Vec<usize> {
-        self.stages.iter().map(|stage| stage.peers.len()).collect()
-    }
-
-    /// The members of a room of shard 0, as it knows them: here and away.
-    fn members(&self, room: &str) -> (usize, usize) {
-        let id = self.stages[0].rooms.find(&RoomKey::from_normalised(room)).unwrap();
-        let cell = self.stages[0].rooms.get(id).unwrap().cell().unwrap();
-        assert_eq!(cell.room.len(), cell.members.len() + cell.away.len(), "each member is somewhere, once");
-        (cell.members.len(), cell.away.len())
-    }
-}
-
-impl Guest {
-    fn say(&mut self, message: Message) {
-        self.say_as(None, message);
-    }
-
-    fn say_as(&mut self, request_id: Option<u32>, message: Message) {
-        let mut out = Vec::new();
-        codec::encode_server(self.format, &ServerMessage::request(request_id, message), &mut out);
-        let frame = match self.format {
-            Format::Protobuf => tungstenite::Message::binary(out),
-            Format::Json => tungstenite::Message::text(String::from_utf8(out).unwrap()),
-        };
-        self.socket.send(frame).unwrap();
-    }
-
-    fn listen(&mut self) {
-        while self.closed.is_none() {
-            match self.socket.read() {
-                Ok(tungstenite::Message::Binary(payload)) => self.hear(&payload),
-                Ok(tungstenite::Message::Text(text)) => self.hear(text.as_bytes()),
-                Ok(tungstenite::Message::Close(Some(frame))) => self.closed = Some(frame.code.into()),
-                Ok(_) => {}
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => panic!("{} ended without a close frame: {error}", self.id),
-            }
-        }
-    }
-
-    fn hear(&mut self, payload: &[u8]) {
-        let ClientMessage { message, request_id, .. } = codec::decode_client(self.format, payload).unwrap();
-        let Some(message) = message else { return };
-        if let Some(request_id) = request_id {
-            assert!(self.answers.insert(request_id, message.clone()).is_none(), "answered twice");
-        }
-        self.heard.push(message);
-    }
-
-    /// Its number in the room that it has joined last.
-    fn participant(&self) -> Option<Participant> {
-        self.heard.iter().rev().find_map(|told| match told {
-            Told::RoomJoinedResponse(response) if response.success => Some(Participant(response.participant)),
-            _ => None,
-        })
-    }
-
-    /// The sequence numbers of what it has heard of somebody, since it has joined last.
-    fn sequence_of(&self, player: Participant) -> Vec<u32> {
-        let joined = self.heard.iter().rposition(|told| matches!(told, Told::RoomJoinedResponse(_))).unwrap_or(0);
-        let midi = self.heard[joined..].iter().filter_map(|told| match told {
-            Told::MidiMessage(midi) if midi.participant == player.0 => Some(midi.sequence),
-            _ => None,
-        });
-        midi.collect()
-    }
-
-    fn told(&self, wanted: impl Fn(&Told) -> bool) -> usize {
-        self.heard.iter().filter(|told| wanted(told)).count()
-    }
-}
+mod hall;
 
 fn join(room_name: &str) -> Message {
     Message::JoinRoomByName(JoinRoomByName { room_name: room_name.into(), password: String::new() })
@@ -288,6 +27,16 @@ fn join(room_name: &str) -> Message {
 fn note(is_on: bool) -> Message {
     let status = if is_on { 0x90 } else { 0x80 };
     Message::MidiMessage(MidiMessage { midi_data: vec![0, status, KEY, 100].into(), ..Default::default() })
+}
+
+fn moderate(action: Action, target: &Guest) -> Message {
+    let target_user_id = target.user.clone();
+    Message::RoomModeration(RoomModeration { action: action as i32, target_user_id, ..Default::default() })
+}
+
+fn cursor() -> Message {
+    let action = avatar_command::Action::Position as i32;
+    Message::AvatarCommand(AvatarCommand { action, ..Default::default() })
 }
 
 fn chat(message: &str) -> Message {
@@ -524,6 +273,175 @@ fn a_kick_in_the_middle_of_a_move_closes_once_in_either_direction() {
     assert_eq!(guests[1].closed, Some(CloseCode::Kicked.code()));
     hall.settle(&mut guests);
     assert_eq!(hall.members(&room), (1, 0));
+}
+
+#[test]
+fn who_is_muted_or_banned_elsewhere_lets_go_and_is_told_as_at_home() {
+    let (mut hall, room, mut guests) = concert(12);
+    let (away, home) = one_away(&hall, &guests);
+    let player = guests[away].participant().unwrap();
+    guests[away].say(note(true));
+    hall.settle(&mut guests);
+    let mute = moderate(Action::Mute, &guests[away]);
+    guests[0].say_as(Some(1), mute);
+    hall.settle(&mut guests);
+    assert!(matches!(guests[0].answers[&1], Told::Ack(_)));
+    let held = guests[home].sequence_of(player).len();
+    assert!(held > 1, "what it held is let go of");
+    guests[away].say_as(Some(1), note(true));
+    hall.until(&mut guests, |guests| guests[away].answers.len() == 1);
+    assert!(matches!(&guests[away].answers[&1], Told::ErrorMessage(error) if error.error_code == "MUTED"));
+    assert_eq!(guests[home].sequence_of(player).len(), held);
+
+    let ban = moderate(Action::Ban, &guests[away]);
+    guests[0].say_as(Some(2), ban);
+    hall.until(&mut guests, |guests| guests[away].closed.is_some());
+    assert_eq!(guests[away].closed, Some(CloseCode::Banned.code()));
+    hall.settle(&mut guests);
+    assert_eq!(hall.members(&room), (4, 7));
+    let left = |told: &Told| matches!(told, Told::UserLeftRoom(left) if left.participant == player.0);
+    assert!(guests.iter().all(|guest| guest.told(left) == 1));
+}
+
+#[test]
+fn cursors_and_lines_from_elsewhere_reach_everybody_once() {
+    let (mut hall, _, mut guests) = concert(12);
+    let (away, home) = one_away(&hall, &guests);
+    for from in [away, home] {
+        let number = guests[from].participant().unwrap();
+        guests[from].say(cursor());
+        guests[from].say(chat("bravo"));
+        hall.settle(&mut guests);
+        let is_cursor = |told: &Told| matches!(told, Told::AvatarCommand(avatar) if avatar.participant == number.0);
+        let is_line = |told: &Told| matches!(told, Told::RoomChatMessage(line) if line.participant == number.0);
+        for (n, guest) in guests.iter().enumerate() {
+            assert_eq!((guest.told(is_cursor), guest.told(is_line)), (usize::from(n != from), 1), "{n} of {from}");
+        }
+    }
+}
+
+#[test]
+fn a_branch_that_stood_still_makes_nobody_vanish() {
+    let (mut hall, room, mut guests) = concert(12);
+    let (away, home) = one_away(&hall, &guests);
+    let player = guests[away].participant().unwrap();
+    guests[away].say(note(true));
+    hall.settle(&mut guests);
+    // Twice as long as it takes to let go of what somebody holds who says nothing.
+    hall.rest_without(1, &mut guests, Duration::from_secs(12));
+    assert_eq!(guests[home].sequence_of(player), [1], "its shard says nothing, not it");
+    hall.settle(&mut guests);
+    hall.rest(&mut guests, Duration::from_secs(12));
+    guests[away].say(note(false));
+    hall.settle(&mut guests);
+    assert_eq!(guests[home].sequence_of(player), [1, 2]);
+    assert_eq!((hall.members(&room), hall.stages[0].figures.branches_given_up.get()), ((4, 8), 0));
+    assert!(guests.iter().all(|guest| guest.closed.is_none()));
+}
+
+#[test]
+fn a_member_that_says_nothing_is_let_go_of_though_its_branch_goes_on() {
+    let (mut hall, _, mut guests) = concert(6);
+    let (away, home) = one_away(&hall, &guests);
+    let player = guests[away].participant().unwrap();
+    guests[away].say(note(true));
+    hall.settle(&mut guests);
+    // Nobody else is at its branch: the branch itself says that it is there.
+    let silent = guests.remove(away);
+    let home = home - usize::from(home > away);
+    hall.rest(&mut guests, Duration::from_secs(8));
+    assert!(guests[home].sequence_of(player).len() > 1);
+    drop(silent);
+}
+
+#[test]
+fn a_room_s_shard_that_stood_still_blames_no_branch_and_nothing_that_was_said_is_lost() {
+    let (mut hall, room, mut guests) = concert(12);
+    let (away, home) = one_away(&hall, &guests);
+    let player = guests[away].participant().unwrap();
+    for n in 0..80 {
+        guests[away].say(note(n % 2 == 0));
+        hall.rest_without(0, &mut guests, Duration::from_millis(100));
+    }
+    let branch = hall.stages[1].branches.iter().next().unwrap().1;
+    assert!(branch.is_blocked, "past its window it reads no more");
+    assert_eq!(branch.window.ahead(), WINDOW, "what it has read is bounded");
+    // Longer than one may be silent that can be heard.
+    let patience = hall.stages[1].settings.heartbeat_interval * 3;
+    hall.rest_without(0, &mut guests, patience + Duration::from_secs(5));
+    hall.settle(&mut guests);
+    hall.rest(&mut guests, Duration::from_secs(1));
+    assert_eq!(guests[home].sequence_of(player), (1..=80).collect::<Vec<_>>());
+    assert!(guests.iter().all(|guest| guest.closed.is_none()));
+    assert_eq!(hall.members(&room), (4, 8));
+}
+
+#[test]
+fn who_leaves_while_it_is_handed_on_is_answered_once_and_is_out() {
+    let (mut hall, room, mut guests) = concert(4);
+    let mut late = hall.connect(2, Format::Protobuf);
+    late.say(join(&room));
+    late.say_as(Some(1), Message::LeaveRoom(LeaveRoom {}));
+    late.say_as(Some(2), join(&room));
+    guests.push(late);
+    hall.until(&mut guests, |guests| guests[4].answers.len() == 2);
+    hall.settle(&mut guests);
+    assert!(matches!(guests[4].answers[&1], Told::Ack(_)));
+    assert!(matches!(&guests[4].answers[&2], Told::RoomJoinedResponse(response) if response.success));
+    assert_eq!(hall.members(&room), (4, 1));
+    guests[0].say(note(true));
+    hall.settle(&mut guests);
+    assert_eq!(guests[4].sequence_of(guests[0].participant().unwrap()), [1]);
+}
+
+#[test]
+fn a_reader_at_a_branch_that_does_not_read_is_closed_for_it_and_nobody_else_misses_anything() {
+    let (mut hall, room, mut guests) = concert(11);
+    let mut slow = hall.connect_over(1, Format::Protobuf, true);
+    slow.say(join(&room));
+    hall.until(std::slice::from_mut(&mut slow), |slow| slow[0].participant().is_some());
+    hall.settle(&mut guests);
+    assert_eq!(hall.members(&room), (4, 8), "it is away");
+    let (_, home) = one_away(&hall, &guests);
+    let player = guests[home].participant().unwrap();
+    let mut played = 0;
+    while hall.members(&room).1 == 8 {
+        assert!(played < 4000);
+        for n in 0..2 {
+            guests[home].say(note(n == 0));
+            played += 1;
+        }
+        if played % 20 == 0 {
+            guests[home].say(chat(&"la ".repeat(150)));
+        }
+        hall.rest(&mut guests, Duration::from_millis(100));
+    }
+    let sum = |of: fn(&Figures) -> u64| hall.stages.iter().map(|stage| of(&stage.figures)).sum::<u64>();
+    assert_eq!(sum(|figures| figures.closed_slow.get()), 1, "after {played} notes");
+    drop(slow);
+    assert!(sum(|figures| figures.shed_midi.get()) > 0, "its notes went first");
+    hall.settle(&mut guests);
+    for (n, guest) in guests.iter().enumerate().filter(|(n, _)| *n != home) {
+        assert_eq!(guest.sequence_of(player), (1..=played).collect::<Vec<_>>(), "{n}");
+        assert_eq!(guest.told(|told| matches!(told, Told::Gap(_))), 0);
+    }
+}
+
+#[test]
+fn what_is_away_and_pending_is_in_the_figures() {
+    let (mut hall, _, mut guests) = concert(12);
+    let (_, home) = one_away(&hall, &guests);
+    assert_eq!(hall.stages[0].figures.members_away.get(), 8);
+    for n in 0..100 {
+        guests[home].say(note(n % 2 == 0));
+        hall.rest_without(1, &mut guests, Duration::from_millis(100));
+    }
+    let figures = hall.stages[0].figures.clone();
+    assert!(figures.spill_pending_batches.get() >= WINDOW);
+    assert!(figures.spill_pending_bytes.get() > 0);
+    hall.settle(&mut guests);
+    assert_eq!(figures.spill_pending_bytes.get(), 0);
+    assert_eq!(figures.gaps_spill.get() > 0, figures.shed_spill_midi.get() > 0, "each shedding is told");
 }
 
 #[test]

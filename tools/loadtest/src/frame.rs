@@ -108,7 +108,7 @@ mod tests {
 
     /// What a server makes of a client's frame when it passes it on: the mask undone and left out.
     fn unmasked(frame: &[u8]) -> Vec<u8> {
-        let (_, payload, _) = first(frame).map_or_else(|| panic!("too short"), |parts| parts);
+        let (_, payload, _) = first(frame).expect("a whole frame");
         let head = payload.start;
         let mut out = frame[..head].to_vec();
         out[1] &= 0x7F;

@@ -2,7 +2,8 @@
 //! each room checks what it hears and the server's process is watched. `tools/soak` starts a server and runs this on it.
 //!
 //! Ends with 1 where a note was lost, repeated, out of order or left sounding; where somebody was refused or disconnected
-//! without a reason; where a handler panicked; or where memory or descriptors grew.
+//! without a reason; where a handler panicked; where memory or descriptors grew; or where the server, with nobody there any
+//! more, still has connections, users, rooms, actors or what waits for them.
 
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
@@ -14,6 +15,7 @@ mod report;
 mod server;
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     process::ExitCode,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -35,7 +37,18 @@ use tokio::{
 use crate::{audience::Listener, player::Plan, report::Report, server::Trend};
 
 /// How long the rooms may take to be empty and silent after the last player was cut off, and the server to be as it was.
-const SETTLES_WITHIN: Duration = Duration::from_secs(15);
+const SETTLES_WITHIN: Duration = Duration::from_secs(30);
+/// What a server has of those who are there, and nothing of once they are gone.
+const GAUGES: [&str; 8] = [
+    "pianorhythm_connections",
+    "pianorhythm_front_desk_connections",
+    "pianorhythm_users",
+    "pianorhythm_rooms",
+    "pianorhythm_actors",
+    "pianorhythm_actor_pending",
+    "pianorhythm_actor_loading",
+    "pianorhythm_actor_stuck",
+];
 
 /// Plays at random on a server, and checks all that is heard.
 #[derive(Parser, Debug)]
@@ -87,8 +100,8 @@ async fn run(args: Args) -> Result<bool, Box<dyn Error>> {
     // What a server opens at its first connection belongs to what it had before.
     let (first, _) = Client::builder(&args.url).connect().await?;
     first.close().await;
-    settled(&args, |_| true).await?;
-    let before = Sample::of(args.pid)?;
+    settled(&args, None).await?;
+    let before = House::of(&args)?;
 
     let mut audience = Vec::new();
     for room in &plan.rooms {
@@ -115,10 +128,8 @@ async fn run(args: Args) -> Result<bool, Box<dyn Error>> {
     for listener in audience {
         listener.leave().await;
     }
-    let descriptors = before.descriptors;
-    if !settled(&args, |sample| sample.descriptors <= descriptors).await? {
-        let now = Sample::of(args.pid)?.descriptors;
-        report.fault("the server", format!("{now} descriptors with nobody there, {descriptors} before"));
+    for left in settled(&args, Some(&before)).await? {
+        report.fault("the server", format!("with nobody there, {left}"));
     }
     let (told, grown) = trend.verdict();
     grown.into_iter().for_each(|what| report.fault("the server", what));
@@ -127,16 +138,33 @@ async fn run(args: Args) -> Result<bool, Box<dyn Error>> {
     Ok(tell(report))
 }
 
-/// Waits until the server has no connection and `done` is content; false where that takes too long.
-async fn settled(args: &Args, done: impl Fn(&Sample) -> bool) -> Result<bool, Box<dyn Error>> {
+/// What a server has of those who are there: descriptors, and its gauges.
+struct House(BTreeMap<&'static str, f64>);
+
+impl House {
+    fn of(args: &Args) -> Result<Self, Box<dyn Error>> {
+        let figures = metrics(&args.admin)?;
+        let mut has: BTreeMap<_, _> = GAUGES.iter().map(|name| (*name, sum(&figures, name, ""))).collect();
+        has.insert("descriptors", Sample::of(args.pid)?.descriptors as f64);
+        Ok(Self(has))
+    }
+}
+
+/// Waits until the server has no connection, and no more of anything than before; what it still has where that takes too
+/// long.
+async fn settled(args: &Args, before: Option<&House>) -> Result<Vec<String>, Box<dyn Error>> {
     let deadline = Instant::now() + SETTLES_WITHIN;
     loop {
-        let connections = sum(&metrics(&args.admin)?, "pianorhythm_connections", "");
-        if connections == 0.0 && done(&Sample::of(args.pid)?) {
-            return Ok(true);
-        }
-        if Instant::now() > deadline {
-            return Ok(false);
+        let now = House::of(args)?;
+        let allowed = |name: &str| match before {
+            Some(before) => before.0[name],
+            None if name == GAUGES[0] => 0.0,
+            None => f64::INFINITY,
+        };
+        let more = now.0.iter().filter(|(name, has)| **has > allowed(name));
+        let left: Vec<String> = more.map(|(name, has)| format!("{name}: {has}, {} before", allowed(name))).collect();
+        if left.is_empty() || Instant::now() > deadline {
+            return Ok(left);
         }
         sleep(Duration::from_millis(100)).await;
     }
