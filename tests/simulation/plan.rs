@@ -245,7 +245,7 @@ impl Plan {
                 6 if has_saved => Act::Settle,
                 0..16 if number % 2 == 0 => connect(&mut rng, number / 2, rooms),
                 16.. if rng.below(10) == 0 => {
-                    let acts = match is_concert && rng.below(2) == 0 {
+                    let acts = match is_concert && rng.below(4) > 0 {
                         true => concert(&mut rng, setup.shards, rooms),
                         false => phrase(&mut rng, setup.shards, rooms),
                     };
@@ -366,7 +366,9 @@ fn concert(rng: &mut Rng, shards: usize, rooms: usize) -> Vec<Act> {
     match drawn(6) {
         // More is said than a branch may be behind, while its shard stands still.
         0 | 1 => {
-            acts.push(Act::Stall { shard: drawn(shards), turns: 60 + drawn(120) as u32 });
+            // One of those where there may be a branch.
+            let shard = (shard_of(ROOMS[room], shards) + 1 + drawn(shards - 1)) % shards;
+            acts.push(Act::Stall { shard, turns: 60 + drawn(120) as u32 });
             for _ in 0..40 {
                 acts.push(play([client, other][drawn(2)], 60 + drawn(5) as u8));
                 acts.push(Act::Wait { ms: 1 });
