@@ -68,6 +68,8 @@ pub struct Away {
     doomed: Vec<Doomed>,
     /// Of those that were out of the room before they had come back.
     shed: Shed,
+    /// Of branches that were given up.
+    unsent: Shed,
 }
 
 impl Away {
@@ -282,7 +284,7 @@ impl Away {
     pub fn give_up(&mut self, life: u64) -> Option<(usize, Vec<Participant>)> {
         let at = self.lines.iter().position(|line| line.key.life == life)?;
         let mut line = self.lines.swap_remove(at);
-        self.shed += line.take_shed();
+        self.unsent += line.take_shed();
         let guests = self.guests.iter().filter(|(_, guest)| guest.life == life).map(|(&of, _)| of);
         let coming = self.coming.iter().filter(|(_, coming)| coming.guest.life == life).map(|(&of, _)| of);
         Some((line.shard, guests.chain(coming).collect()))
@@ -330,9 +332,9 @@ impl Away {
     /// What branches were not sent since this was last asked; and what was shed for those that were on their way back and did not
     /// arrive.
     pub fn take_shed(&mut self) -> (Shed, Shed) {
-        let mut shed = Shed::default();
-        self.lines.iter_mut().for_each(|line| shed += line.take_shed());
-        (shed, std::mem::take(&mut self.shed))
+        let mut unsent = std::mem::take(&mut self.unsent);
+        self.lines.iter_mut().for_each(|line| unsent += line.take_shed());
+        (unsent, std::mem::take(&mut self.shed))
     }
 }
 
@@ -387,6 +389,23 @@ mod tests {
         assert_eq!(items, [OutwardItem::Close(ONE, CloseCode::Kicked)], "it may not have left yet");
         assert_eq!(away.arrive(ONE, SOCKET).unwrap_err(), CloseCode::Kicked);
         assert_eq!(away.arrive(ONE, SOCKET).unwrap_err(), CloseCode::Internal, "nobody is expected");
+    }
+
+    #[test]
+    fn what_a_branch_was_not_sent_is_counted_as_that_also_where_it_is_given_up() {
+        let mut away = Away::default();
+        away.line_to(&RoomKey::from_normalised("concert"), 1, || 5);
+        away.enter(ONE, 5, Format::Protobuf, NOW);
+        let bounds = Bounds { shed_bytes: 100, ..Bounds::default() };
+        let framed = Framed { protobuf: Some(vec![1; 200].into()), json: None };
+        for sequence in 0..=crate::server::spill::line::WINDOW as u32 + 1 {
+            let class = Class::Midi { participant: 2, sequence };
+            away.push_all(&framed, class, None, NOW, (&bounds, &Bounds::default()));
+            let _ = away.lines()[0].seal(NOW);
+        }
+        assert_eq!(away.give_up(5), Some((1, vec![ONE])));
+        let (unsent, of_gone) = away.take_shed();
+        assert_eq!((unsent.midi, of_gone.midi), (1, 0));
     }
 
     #[test]
