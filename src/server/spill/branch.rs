@@ -202,7 +202,7 @@ impl Branch {
     /// All it has to say, whatever its window.
     pub fn last_words(&mut self, is_over: bool) -> Inward {
         self.owes_word = false;
-        let (number, heard) = self.window.next();
+        let (number, heard) = self.window.advance();
         Inward { number, heard, items: std::mem::take(&mut self.inward), is_over }
     }
 

@@ -236,6 +236,14 @@ impl Stage {
             return;
         };
         line.acknowledge(batch.heard);
+        line.come += 1;
+        if batch.number != line.come {
+            // One is lost, with what its members said.
+            if let Some(room) = room {
+                self.give_up_branch(room, key.life, Some(CloseCode::Internal));
+            }
+            return;
+        }
         let Inward { number, items, is_over, .. } = batch;
         self.figures.spill_items_in.add(items.len() as u64);
         self.inwards.push_back(Arrival { key, number, items: items.into_iter(), is_over });

@@ -65,7 +65,7 @@ impl Window {
     }
 
     /// The number of the next batch, and what it says was heard.
-    pub fn next(&mut self) -> (u64, u64) {
+    pub fn advance(&mut self) -> (u64, u64) {
         self.sent += 1;
         self.told = self.heard;
         (self.sent, self.heard)
@@ -97,6 +97,8 @@ pub struct Line {
     members: [usize; 2],
     /// Batches sent and heard.
     pub window: Window,
+    /// Batches of the branch that have come, whether they have been gone through or not.
+    pub come: u64,
     items: Vec<OutwardItem>,
     frames: Vec<u8>,
     /// Since when something has been pending.
@@ -127,6 +129,7 @@ impl Line {
             shard,
             members: [0; 2],
             window: Window::default(),
+            come: 0,
             items: Vec::new(),
             frames: Vec::new(),
             since: None,
@@ -249,7 +252,7 @@ impl Line {
         if self.items.iter().any(|item| matches!(item, OutwardItem::Ping(_))) {
             self.asked_at.get_or_insert(now);
         }
-        let (number, heard) = self.window.next();
+        let (number, heard) = self.window.advance();
         let frames = Bytes::from(std::mem::take(&mut self.frames));
         Some(Outward { number, heard, items: std::mem::take(&mut self.items), frames })
     }
