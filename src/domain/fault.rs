@@ -11,6 +11,7 @@ static ONE_IN: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     static NEXT: Cell<u32> = const { Cell::new(0) };
+    static NEXT_SELDOM: Cell<u32> = const { Cell::new(0) };
     static STATE: Cell<u64> = const { Cell::new(0x9E37_79B9_7F4A_7C15) };
     /// What this thread was told for itself.
     static HERE: Cell<Option<u32>> = const { Cell::new(None) };
@@ -38,6 +39,11 @@ pub fn at(nth: u32) {
     NEXT.set(nth);
 }
 
+/// The same for the points that fail [seldom](seldom).
+pub fn at_seldom(nth: u32) {
+    NEXT_SELDOM.set(nth);
+}
+
 /// A point where something may fail.
 ///
 /// # Panics
@@ -54,6 +60,9 @@ pub fn point() {
 /// # Panics
 /// As that.
 pub fn seldom() {
+    let next = NEXT_SELDOM.get();
+    NEXT_SELDOM.set(next.saturating_sub(1));
+    assert!(next != 1, "{CAUSE}");
     if HERE.get().is_some() {
         draw(SELDOM);
     }

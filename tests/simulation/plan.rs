@@ -383,12 +383,14 @@ fn concert(rng: &mut Rng, shards: usize, rooms: usize) -> Vec<Act> {
         }
         // Back home, in the middle of what is said.
         3 | 4 => {
-            let stay = 1 + drawn(2);
-            let leaves = (0..CLIENTS).filter(|place| *place != client).skip(stay);
+            let stay = [client, other, drawn(CLIENTS)];
+            let leaves = (0..CLIENTS).filter(|place| !stay.contains(place));
             acts.extend(leaves.map(|client| Act::Leave { client }));
-            for _ in 0..drawn(12) {
-                acts.push(play([client, other][drawn(2)], 60 + drawn(5) as u8));
-                acts.push(Act::Wait { ms: drawn(12) as u64 });
+            for _ in 0..4 + drawn(12) {
+                let client = stay[drawn(3)];
+                acts.push(play(client, 60 + drawn(5) as u8));
+                acts.push(Act::Ask { client, what: Question::Members });
+                acts.push(Act::Wait { ms: drawn(4) as u64 });
             }
         }
         // Told, asked and moved at once.

@@ -641,6 +641,36 @@ fn who_comes_to_a_branch_that_is_behind_is_not_told_to_have_missed_what_it_has_h
 }
 
 #[test]
+fn who_fails_at_arriving_leaves_the_room_and_holds_nobody_up() {
+    let (mut hall, room, mut guests) = concert(12);
+    let (away, home) = one_away(&hall, &guests);
+    let (here, there) = hall.members(&room);
+    let mut late = hall.connect(0, Format::Protobuf);
+    late.say(join(&room));
+    guests.push(late);
+    let is_on_the_way = |hall: &Hall| hall.shard_of(&guests[12]).is_none();
+    assert!((0..ENOUGH).any(|_| {
+        hall.turn(0);
+        is_on_the_way(&hall)
+    }));
+    let parcel = |inbox: &Inbox<Parcel>| inbox.try_next();
+    let (shard, parcel) = (1..3).find_map(|shard| Some((shard, parcel(&hall.inboxes[shard])?))).unwrap();
+    crate::domain::fault::at_seldom(1);
+    hall.stages[shard].handle(parcel);
+    crate::domain::fault::at_seldom(0);
+    hall.settle(&mut guests);
+    assert_eq!(guests[12].closed, Some(CloseCode::Internal.code()));
+    assert_eq!(hall.members(&room), (here, there));
+    guests[home].say(note(true));
+    hall.settle(&mut guests);
+    let player = guests[home].participant().unwrap();
+    for guest in guests.iter().take(12).filter(|guest| guest.id != guests[home].id) {
+        assert_eq!(guest.sequence_of(player), [1], "{}", guest.id);
+    }
+    assert!(hall.shard_of(&guests[away]).is_some());
+}
+
+#[test]
 fn a_branch_that_stands_still_for_too_long_is_given_up_and_its_members_are_told_to_come_back() {
     let mut hall = Hall::new(3, |settings| {
         settings.spill_after = 4;
