@@ -16,11 +16,13 @@ pub struct SocketSettings {
     pub send_buffer: usize,
     /// Unacknowledged for this long, the kernel gives the connection up.
     pub user_timeout: Duration,
+    /// What the kernel holds is looked at, and for how long it has. Not where the time is another than the kernel's, as in tests.
+    pub watches_kernel: bool,
 }
 
 impl Default for SocketSettings {
     fn default() -> Self {
-        Self { send_buffer: 32 * 1024, user_timeout: Duration::from_secs(20) }
+        Self { send_buffer: 32 * 1024, user_timeout: Duration::from_secs(20), watches_kernel: true }
     }
 }
 

@@ -66,7 +66,9 @@ impl Stage {
     fn check_peer(&mut self, key: usize) {
         let settings = &self.settings;
         let now = self.now;
-        self.peers[key].wire.look_at_kernel(now);
+        if settings.socket.watches_kernel {
+            self.peers[key].wire.look_at_kernel(now);
+        }
         let peer = &self.peers[key];
         if let Some(closing) = peer.closing {
             if now >= closing.until {
