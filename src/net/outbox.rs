@@ -223,7 +223,19 @@ impl Outbox {
         self.queue.push_back(Entry { frame, class: Class::Essential, at: now });
     }
 
-    /// Takes in what was kept for it elsewhere, behind what waits; nothing of that is written yet, and what gaps waited to be
+    /// Keeps a frame for a connection that is elsewhere, for [`absorb`](Self::absorb). Nothing of it is written meanwhile, and no
+    /// gap told: once notes were shed they are shed until then.
+    pub fn keep(&mut self, frame: Bytes, class: Class, now: Timestamp, bounds: &Bounds) -> Pushed {
+        match class {
+            Class::Midi { participant, sequence } if self.has_gaps() => {
+                self.note_gap(participant, sequence);
+                Pushed::Shed
+            }
+            _ => self.push(frame, class, now, bounds),
+        }
+    }
+
+    /// Takes in what was [kept](Self::keep) for it elsewhere, behind what waits; nothing of that is written yet, and what gaps waited to be
     /// told here have been.
     pub fn absorb(&mut self, kept: Self) {
         self.bytes += kept.bytes;
@@ -575,6 +587,17 @@ mod tests {
         assert_eq!((outbox.gaps.clone(), outbox.shed), (gaps, shed));
         outbox.advance(10 + bytes);
         assert_eq!(outbox.sheddable, Sheddable::default());
+    }
+
+    #[test]
+    fn what_is_kept_elsewhere_has_no_notes_behind_a_gap_that_nobody_tells() {
+        let mut kept = Outbox::default();
+        kept.keep(frame(90), midi(1), START, &BOUNDS);
+        kept.keep(frame(20), midi(2), START, &BOUNDS);
+        assert_eq!(kept.gaps, [(1, 3)], "the first goes, too");
+        assert_eq!(kept.keep(frame(10), midi(3), START, &BOUNDS), Pushed::Shed, "though nothing waits any more");
+        assert_eq!(kept.keep(frame(10), Class::Essential, START, &BOUNDS), Pushed::Queued);
+        assert_eq!((kept.gaps, kept.shed.midi), (vec![(1, 4)], 3));
     }
 
     #[test]

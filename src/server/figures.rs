@@ -93,9 +93,9 @@ figures! {
     spill_bytes_out: counter "pianorhythm_spill_bytes_total" "";
     /// What members in branches have said to rooms of the shard.
     spill_items_in: counter "pianorhythm_spill_messages_in_total" "";
-    /// MIDI messages not sent to a branch that takes nothing in, each for all its members.
+    /// MIDI messages not sent to a branch that takes nothing in, counted once for each member who misses them.
     shed_spill_midi: counter "pianorhythm_dropped_total" "reason=\"spill_midi\"";
-    /// Avatar positions not sent to a branch that takes nothing in.
+    /// Avatar positions not sent to a branch that takes nothing in, counted the same way.
     shed_spill_cursors: counter "pianorhythm_dropped_total" "reason=\"spill_cursor\"";
     /// Requests from branches of members that were out of the room already.
     spill_gone: counter "pianorhythm_dropped_total" "reason=\"spill_gone\"";

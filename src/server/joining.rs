@@ -137,7 +137,7 @@ impl Stage {
         // Tickets of several shards must not meet when the connection has moved.
         let ticket = self.next_ticket * self.shards as u64 + self.number as u64;
         self.peers[key].state.joining =
-            Some(Joining { ticket, request_id, since: self.now, goal, is_profile_changed: false });
+            Some(Joining { ticket, request_id, since: self.now, goal, is_profile_changed: false, has_left: false });
         ticket
     }
 
@@ -285,10 +285,11 @@ impl Stage {
         let waiting = std::mem::take(&mut self.awaiting_slot);
         for connection in waiting {
             let Some(key) = self.socket_of(connection) else { continue };
-            let Some(Joining { goal: Goal::Granted { room, since }, .. }) = &self.peers[key].state.joining else {
+            let Some(Joining { goal: Goal::Granted { room, since }, has_left, .. }) = &self.peers[key].state.joining
+            else {
                 continue;
             };
-            let (room, since) = (room.clone(), *since);
+            let (room, since, has_left) = (room.clone(), *since, *has_left);
             let home = self.home_of(room.as_str());
             if self.move_to(key, &room, home) {
                 continue;
@@ -298,8 +299,13 @@ impl Stage {
                 continue;
             }
             self.release_seat(&room, connection);
-            let message = "the room's shard is busy; you are where you were: try again in a moment";
-            let busy = Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000);
+            let busy = if has_left {
+                in_no_room(ErrorCode::ServerBusy, "the room's shard is busy")
+            } else {
+                let message = "the room's shard is busy; you are where you were: try again in a moment";
+                Rejection::new(ErrorCode::ServerBusy, message)
+            };
+            let busy = busy.with("retry_after_ms", 1000);
             if is_planted(Defect::AnswerHandOffTwice) {
                 let request_id = self.peers[key].state.joining.as_ref().and_then(|joining| joining.request_id);
                 self.refuse(key, request_id, busy.clone());

@@ -59,6 +59,9 @@ pub struct Joining {
     /// Its profile has changed since the seat was asked for, and the seat may have the one before.
     #[serde(default)]
     pub is_profile_changed: bool,
+    /// The room it was in has let it go for this one.
+    #[serde(default)]
+    pub has_left: bool,
 }
 
 /// Where a join goes.

@@ -140,11 +140,23 @@ impl Stage {
         };
         let shard = self.number;
         self.tell_user(&user, UserMessage::Located { connection, shard, epoch, from: Some(state.from) });
-        self.guarded(key, |stage| match &state.to {
-            Destination::Room(room) => stage.sit_down(key, room),
-            Destination::Branch { branch, participant } => stage.arrive_at_branch(Some(key), branch, *participant),
-            Destination::Home { branch, participant } => stage.come_home(key, branch, *participant),
+        let mut has_arrived = false;
+        self.guarded(key, |stage| {
+            match &state.to {
+                Destination::Room(room) => stage.sit_down(key, room),
+                Destination::Branch { branch, participant } => stage.arrive_at_branch(Some(key), branch, *participant),
+                Destination::Home { branch, participant } => stage.come_home(key, branch, *participant),
+            }
+            has_arrived = true;
         });
+        if !has_arrived {
+            // It failed at arriving, and is being closed. A seat that is held expires; where it has one, nobody else says so.
+            match &state.to {
+                Destination::Room(_) => {}
+                Destination::Branch { branch, participant } => self.arrive_at_branch(None, branch, *participant),
+                Destination::Home { branch, participant } => self.gone_on_the_way_home(branch, *participant),
+            }
+        }
         if self.is_draining {
             self.close(key, CloseCode::Restarting);
         }

@@ -238,7 +238,7 @@ impl Stage {
                 protobuf: frame(protobuf, needs_protobuf, Format::Protobuf),
                 json: frame(json, needs_json, Format::Json),
             };
-            cell.away.push_all(&framed, class, except, now, (&self.settings.spill_pending, &bounds));
+            deliveries += cell.away.push_all(&framed, class, except, now, (&self.settings.spill_pending, &bounds));
         }
         if class == Class::Cursor {
             if !cell.has_cursors {

@@ -68,6 +68,8 @@ pub struct Away {
     doomed: Vec<Doomed>,
     /// Of those that were out of the room before they had come back.
     shed: Shed,
+    /// Of branches that were given up.
+    unsent: Shed,
 }
 
 impl Away {
@@ -139,7 +141,7 @@ impl Away {
         (speaks(Format::Protobuf), speaks(Format::Json))
     }
 
-    /// A message for all that are away but one.
+    /// A message for all that are away but one. To how many on their way back it is delivered; branches count theirs.
     pub fn push_all(
         &mut self,
         framed: &Framed,
@@ -147,7 +149,8 @@ impl Away {
         except: Option<Participant>,
         now: Timestamp,
         (pending, outbox): (&Bounds, &Bounds),
-    ) {
+    ) -> u64 {
+        let mut deliveries = 0;
         for line in &mut self.lines {
             let except = except.filter(|out| self.guests.get(out).is_some_and(|guest| guest.life == line.key.life));
             line.push_all(framed, class, except, now, pending);
@@ -160,9 +163,11 @@ impl Away {
             if Some(*participant) != except
                 && let Some(frame) = frame
             {
+                deliveries += 1;
                 coming.keep(frame.clone(), class, now, outbox);
             }
         }
+        deliveries
     }
 
     /// A message for one that is away; false where it is not.
@@ -279,7 +284,7 @@ impl Away {
     pub fn give_up(&mut self, life: u64) -> Option<(usize, Vec<Participant>)> {
         let at = self.lines.iter().position(|line| line.key.life == life)?;
         let mut line = self.lines.swap_remove(at);
-        self.shed += line.take_shed();
+        self.unsent += line.take_shed();
         let guests = self.guests.iter().filter(|(_, guest)| guest.life == life).map(|(&of, _)| of);
         let coming = self.coming.iter().filter(|(_, coming)| coming.guest.life == life).map(|(&of, _)| of);
         Some((line.shard, guests.chain(coming).collect()))
@@ -311,6 +316,14 @@ impl Away {
         self.lines.iter().fold((0, 0), |(batches, bytes), line| (batches + line.window.ahead(), bytes + line.bytes()))
     }
 
+    /// The most bytes that are pending for a branch, and that are kept for one on its way back.
+    #[cfg(feature = "simulation")]
+    pub fn most_kept(&self) -> (usize, usize) {
+        let pending = self.lines.iter().map(Line::bytes).max();
+        let kept = self.coming.values().map(|coming| coming.kept.bytes()).max();
+        (pending.unwrap_or(0), kept.unwrap_or(0))
+    }
+
     /// Forgets those that were closed on their way and never arrived.
     pub fn sweep(&mut self, now: Timestamp) {
         self.doomed.retain(|doomed| now.since(doomed.since) < DOOMED_FOR);
@@ -319,15 +332,15 @@ impl Away {
     /// What branches were not sent since this was last asked; and what was shed for those that were on their way back and did not
     /// arrive.
     pub fn take_shed(&mut self) -> (Shed, Shed) {
-        let mut shed = Shed::default();
-        self.lines.iter_mut().for_each(|line| shed += line.take_shed());
-        (shed, std::mem::take(&mut self.shed))
+        let mut unsent = std::mem::take(&mut self.unsent);
+        self.lines.iter_mut().for_each(|line| unsent += line.take_shed());
+        (unsent, std::mem::take(&mut self.shed))
     }
 }
 
 impl Coming {
     fn keep(&mut self, frame: Bytes, class: Class, now: Timestamp, bounds: &Bounds) {
-        self.is_lost |= self.kept.push(frame, class, now, bounds) == Pushed::Overflow;
+        self.is_lost |= self.kept.keep(frame, class, now, bounds) == Pushed::Overflow;
     }
 }
 
@@ -376,6 +389,23 @@ mod tests {
         assert_eq!(items, [OutwardItem::Close(ONE, CloseCode::Kicked)], "it may not have left yet");
         assert_eq!(away.arrive(ONE, SOCKET).unwrap_err(), CloseCode::Kicked);
         assert_eq!(away.arrive(ONE, SOCKET).unwrap_err(), CloseCode::Internal, "nobody is expected");
+    }
+
+    #[test]
+    fn what_a_branch_was_not_sent_is_counted_as_that_also_where_it_is_given_up() {
+        let mut away = Away::default();
+        away.line_to(&RoomKey::from_normalised("concert"), 1, || 5);
+        away.enter(ONE, 5, Format::Protobuf, NOW);
+        let bounds = Bounds { shed_bytes: 100, ..Bounds::default() };
+        let framed = Framed { protobuf: Some(vec![1; 200].into()), json: None };
+        for sequence in 0..=crate::server::spill::line::WINDOW as u32 + 1 {
+            let class = Class::Midi { participant: 2, sequence };
+            away.push_all(&framed, class, None, NOW, (&bounds, &Bounds::default()));
+            let _ = away.lines()[0].seal(NOW);
+        }
+        assert_eq!(away.give_up(5), Some((1, vec![ONE])));
+        let (unsent, of_gone) = away.take_shed();
+        assert_eq!((unsent.midi, of_gone.midi), (1, 0));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
         key::Key,
         monitor::Cause,
     },
+    domain::defect::{Defect, is_planted},
     protocol::{
         close::CloseCode,
         ids::{Participant, RoomKey},
@@ -169,6 +170,9 @@ impl Branch {
 
     /// Says something home. That somebody is there goes without saying where it has just said something.
     pub fn say(&mut self, participant: Participant, item: InwardItem) {
+        if item == InwardItem::Ready && is_planted(Defect::LoseSaidAtRecall) {
+            self.inward.retain(|(of, _)| *of != participant);
+        }
         let is_said = self.inward.last().is_some_and(|(last, _)| *last == participant);
         if self.over.is_none() && !(is_said && item == InwardItem::Heard) {
             self.inward.push((participant, item));
@@ -178,6 +182,12 @@ impl Branch {
     /// Its members may say something that has to go home.
     pub fn takes_input(&self) -> bool {
         self.window.is_open() && self.inward.len() < INWARD_MAX && self.over.is_none()
+    }
+
+    /// What it has to say, and batches that wait for a socket.
+    #[cfg(feature = "simulation")]
+    pub fn backlog(&self) -> (usize, usize) {
+        (self.inward.len(), self.waiting.len())
     }
 
     /// The next batch, where there is something to say and home keeps up.
@@ -192,7 +202,7 @@ impl Branch {
     /// All it has to say, whatever its window.
     pub fn last_words(&mut self, is_over: bool) -> Inward {
         self.owes_word = false;
-        let (number, heard) = self.window.next();
+        let (number, heard) = self.window.advance();
         Inward { number, heard, items: std::mem::take(&mut self.inward), is_over }
     }
 
@@ -243,6 +253,8 @@ impl Actor for BranchActor {
     fn handle(&mut self, message: BranchMessage, cx: &mut Context<'_, Self>) -> Handled<Self::Error> {
         let stage = &mut *cx.world;
         stage.now = stage.clock.now();
+        #[cfg(feature = "faults")]
+        crate::domain::fault::seldom();
         match message {
             BranchMessage::Outward(batch) => stage.take_outward(self.at, *batch),
             BranchMessage::Over(code) => {

@@ -172,7 +172,8 @@ impl Stage {
                 if shared.except == Some(member.participant) || frame.is_empty() {
                     continue;
                 }
-                deliveries += 1;
+                // What it is told to have missed is none of what is relayed.
+                deliveries += u64::from(!matches!(shared.class, Class::Gap { .. }));
                 if peer.wire.push(frame.clone(), shared.class, now, &bounds) == Pushed::Overflow {
                     peer.is_too_slow = true;
                     self.too_slow.push(member.key);
@@ -277,6 +278,9 @@ impl Stage {
         let now = self.now;
         let state = &mut self.peers[key].state;
         (state.quota, state.last_active) = (quota, now);
+        if let Some(joining) = &mut state.joining {
+            joining.has_left = true;
+        }
         match state.joining.as_ref().map(|joining| (joining.goal.clone(), joining.request_id)) {
             Some((Goal::Leaving { to: Some(room) }, _)) => self.granted(key, room),
             Some((Goal::Leaving { to: None }, request_id)) => {
@@ -383,7 +387,8 @@ impl Stage {
     pub(in crate::server) fn begin_leaving(&mut self, key: usize, request_id: Option<u32>) {
         let since = self.now;
         let goal = Goal::Leaving { to: None };
-        self.peers[key].state.joining = Some(Joining { ticket: 0, request_id, since, goal, is_profile_changed: false });
+        self.peers[key].state.joining =
+            Some(Joining { ticket: 0, request_id, since, goal, is_profile_changed: false, has_left: false });
         self.ask_to_leave(key);
     }
 

@@ -9,8 +9,11 @@ use crate::{
         parcel::Parcel,
         sending,
     },
-    domain::room::Room,
-    net::outbox::Bounds,
+    domain::{
+        defect::{Defect, is_planted},
+        room::Room,
+    },
+    net::outbox::{Bounds, Outbox},
     protocol::{
         close::CloseCode,
         error::Rejection,
@@ -172,7 +175,10 @@ impl Stage {
         let cell = room.and_then(|room| self.rooms.get_mut(room)).and_then(RoomActor::cell_mut);
         let (Some(room), Some(cell)) = (room, cell) else { return self.close(key, CloseCode::Internal) };
         match cell.away.arrive(participant, connection) {
-            Ok(kept) => {
+            Ok(mut kept) => {
+                if is_planted(Defect::LoseKeptAtReturn) {
+                    kept = Outbox::default();
+                }
                 cell.insert(participant, key);
                 self.peers[key].seat = Some(Seat { room, participant });
                 let bounds = self.settings.outbox;
@@ -230,6 +236,14 @@ impl Stage {
             return;
         };
         line.acknowledge(batch.heard);
+        line.come += 1;
+        if batch.number != line.come {
+            // One is lost, with what its members said.
+            if let Some(room) = room {
+                self.give_up_branch(room, key.life, Some(CloseCode::Internal));
+            }
+            return;
+        }
         let Inward { number, items, is_over, .. } = batch;
         self.figures.spill_items_in.add(items.len() as u64);
         self.inwards.push_back(Arrival { key, number, items: items.into_iter(), is_over });

@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    domain::quota::CarriedQuota,
+    domain::{
+        defect::{Defect, is_planted},
+        quota::CarriedQuota,
+    },
     net::{
         frame,
         outbox::{Bounds, Class, Shed},
@@ -62,7 +65,7 @@ impl Window {
     }
 
     /// The number of the next batch, and what it says was heard.
-    pub fn next(&mut self) -> (u64, u64) {
+    pub fn advance(&mut self) -> (u64, u64) {
         self.sent += 1;
         self.told = self.heard;
         (self.sent, self.heard)
@@ -94,6 +97,8 @@ pub struct Line {
     members: [usize; 2],
     /// Batches sent and heard.
     pub window: Window,
+    /// Batches of the branch that have come, whether they have been gone through or not.
+    pub come: u64,
     items: Vec<OutwardItem>,
     frames: Vec<u8>,
     /// Since when something has been pending.
@@ -124,6 +129,7 @@ impl Line {
             shard,
             members: [0; 2],
             window: Window::default(),
+            come: 0,
             items: Vec::new(),
             frames: Vec::new(),
             since: None,
@@ -196,10 +202,12 @@ impl Line {
             return;
         }
         self.look(now, bounds);
+        // Once for each who misses it.
+        let misses = self.len().saturating_sub(usize::from(except.is_some())) as u64;
         match class {
-            Class::Cursor if self.sheds_cursors => return self.shed.cursors += 1,
+            Class::Cursor if self.sheds_cursors => return self.shed.cursors += misses,
             Class::Midi { participant, sequence } if self.sheds_midi => {
-                self.shed.midi += 1;
+                self.shed.midi += misses;
                 return self.note_gap(Participant(participant), sequence.wrapping_add(1));
             }
             _ => {}
@@ -244,7 +252,7 @@ impl Line {
         if self.items.iter().any(|item| matches!(item, OutwardItem::Ping(_))) {
             self.asked_at.get_or_insert(now);
         }
-        let (number, heard) = self.window.next();
+        let (number, heard) = self.window.advance();
         let frames = Bytes::from(std::mem::take(&mut self.frames));
         Some(Outward { number, heard, items: std::mem::take(&mut self.items), frames })
     }
@@ -287,6 +295,9 @@ impl Line {
 
     fn tell_gaps(&mut self, now: Timestamp) {
         for (participant, next_sequence) in std::mem::take(&mut self.gaps) {
+            if is_planted(Defect::TellNoGapAway) {
+                continue;
+            }
             self.push_gap(participant, next_sequence, now);
         }
     }

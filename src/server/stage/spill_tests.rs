@@ -499,6 +499,26 @@ fn who_leaves_from_a_branch_is_answered_and_may_go_where_it_wants() {
 }
 
 #[test]
+fn who_left_from_a_branch_for_a_shard_that_has_no_place_is_told_that_it_is_in_no_room() {
+    let (mut hall, room, mut guests) = concert(12);
+    let other = hall.open_room(2);
+    let (away, _) = one_away(&hall, &guests);
+    let (here, there) = hall.members(&room);
+    let places: Vec<_> = std::iter::from_fn(|| hall.stages[1].core.reserve(2)).collect();
+    guests[away].say_as(Some(7), join(&other));
+    hall.settle(&mut guests);
+    assert_eq!(hall.members(&room), (here, there - 1));
+    hall.rest(&mut guests, Duration::from_secs(2));
+    let answer = guests[away].answers.get(&7);
+    let Some(Told::ErrorMessage(error)) = answer else { panic!("{answer:?}") };
+    assert!(error.error_details.contains_key("left_room"), "{error:?}");
+    drop(places);
+    guests[away].say_as(Some(8), join(&room));
+    hall.settle(&mut guests);
+    assert_eq!(hall.members(&room), (here, there));
+}
+
+#[test]
 fn a_join_that_is_refused_leaves_a_member_of_a_branch_where_it_is() {
     let (mut hall, room, mut guests) = concert(12);
     let (away, home) = one_away(&hall, &guests);
@@ -558,6 +578,96 @@ fn a_branch_that_takes_nothing_in_misses_notes_and_is_told_of_the_gap_before_the
         }
     }
     assert_eq!(guests[home].told(|told| matches!(told, Told::Gap(_))), 0);
+}
+
+/// What a guest hears of a player, from a sequence number on, goes on from what it has heard or was told to have missed; how much
+/// it was told to have missed.
+fn missed(guest: &Guest, player: Participant, from: u32) -> u32 {
+    let (mut next, mut missed) = (from, 0);
+    for told in &guest.heard {
+        match told {
+            Told::Gap(gap) if gap.participant == player.0 => {
+                assert!(next < gap.next_sequence, "{} has heard what comes before {next}, and {gap:?}", guest.id);
+                missed += gap.next_sequence - next;
+                next = gap.next_sequence;
+            }
+            Told::MidiMessage(midi) if midi.participant == player.0 => {
+                assert_eq!(midi.sequence, next, "{}", guest.id);
+                next += 1;
+            }
+            _ => {}
+        }
+    }
+    missed
+}
+
+#[test]
+fn who_comes_to_a_branch_that_is_behind_is_not_told_to_have_missed_what_it_has_heard_at_home() {
+    let mut hall = Hall::new(2, |settings| {
+        settings.spill_after = 4;
+        settings.spill_pending = pending_bounds(16 * 1024, Duration::from_millis(100));
+        settings.hand_off_timeout = Duration::from_secs(60);
+    });
+    let room = hall.open_room(0);
+    let mut guests = hall.audience(&room, 6);
+    let (stuck, home) = one_away(&hall, &guests);
+    let player = guests[home].participant().unwrap();
+    for n in 0..200 {
+        // Not while one comes, and is handed on at once.
+        if !(190..194).contains(&n) {
+            guests[home].say(note(n % 2 == 0));
+        }
+        hall.clock.advance(Duration::from_millis(2));
+        hall.turn(0);
+        if n == 190 {
+            let mut late = hall.connect(0, Format::Protobuf);
+            late.say(join(&room));
+            guests.push(late);
+        }
+        guests.iter_mut().for_each(Guest::listen);
+    }
+    hall.settle(&mut guests);
+    guests[home].say(note(true));
+    hall.settle(&mut guests);
+    assert_eq!(hall.shard_of(&guests[6]), Some(1));
+    let first = missed(&guests[stuck], player, 1);
+    assert!(first > 50, "{first}");
+    assert_eq!(guests[6].sequence_of(player).last(), Some(&197));
+    let last = missed(&guests[6], player, 191);
+    assert!(last < 10, "what was shed after it came: {last}");
+    let counted = hall.stages[0].figures.shed_spill_midi.get();
+    let others = guests.iter().filter(|guest| hall.shard_of(guest) == Some(1)).count() as u32 - 1;
+    assert_eq!(counted, u64::from(first * others + last), "each for each who misses it");
+}
+
+#[test]
+fn who_fails_at_arriving_leaves_the_room_and_holds_nobody_up() {
+    let (mut hall, room, mut guests) = concert(12);
+    let (away, home) = one_away(&hall, &guests);
+    let (here, there) = hall.members(&room);
+    let mut late = hall.connect(0, Format::Protobuf);
+    late.say(join(&room));
+    guests.push(late);
+    let is_on_the_way = |hall: &Hall| hall.shard_of(&guests[12]).is_none();
+    assert!((0..ENOUGH).any(|_| {
+        hall.turn(0);
+        is_on_the_way(&hall)
+    }));
+    let parcel = |inbox: &Inbox<Parcel>| inbox.try_next();
+    let (shard, parcel) = (1..3).find_map(|shard| Some((shard, parcel(&hall.inboxes[shard])?))).unwrap();
+    crate::domain::fault::at_seldom(1);
+    hall.stages[shard].handle(parcel);
+    crate::domain::fault::at_seldom(0);
+    hall.settle(&mut guests);
+    assert_eq!(guests[12].closed, Some(CloseCode::Internal.code()));
+    assert_eq!(hall.members(&room), (here, there));
+    guests[home].say(note(true));
+    hall.settle(&mut guests);
+    let player = guests[home].participant().unwrap();
+    for guest in guests.iter().take(12).filter(|guest| guest.id != guests[home].id) {
+        assert_eq!(guest.sequence_of(player), [1], "{}", guest.id);
+    }
+    assert!(hall.shard_of(&guests[away]).is_some());
 }
 
 #[test]
