@@ -653,8 +653,7 @@ fn who_fails_at_arriving_leaves_the_room_and_holds_nobody_up() {
         hall.turn(0);
         is_on_the_way(&hall)
     }));
-    let parcel = |inbox: &Inbox<Parcel>| inbox.try_next();
-    let (shard, parcel) = (1..3).find_map(|shard| Some((shard, parcel(&hall.inboxes[shard])?))).unwrap();
+    let (shard, parcel) = (1..3).find_map(|shard| Some((shard, hall.inboxes[shard].try_next()?))).unwrap();
     crate::domain::fault::at_seldom(1);
     hall.stages[shard].handle(parcel);
     crate::domain::fault::at_seldom(0);
