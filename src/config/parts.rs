@@ -66,7 +66,11 @@ impl Config {
                 close_bytes: stage.outbox_close_bytes,
                 close_age: stage.outbox_close_age,
             },
-            socket: SocketSettings { send_buffer: stage.socket_send_buffer, user_timeout: stage.tcp_user_timeout },
+            socket: SocketSettings {
+                send_buffer: stage.socket_send_buffer,
+                user_timeout: stage.tcp_user_timeout,
+                ..SocketSettings::default()
+            },
             gather_max: stage.gather_max,
             input: Rate::per_second(stage.input_bytes_per_second, stage.input_bytes_per_second.saturating_mul(4)),
             // The protocol's, not a server's to choose.

@@ -13,7 +13,7 @@ use crate::{
         decoder::Decoder,
         frame,
         outbox::{Bounds, Class, Outbox, Pushed, Shed},
-        socket::Socket,
+        socket::{Socket, SocketSettings},
     },
     protocol::{
         codec::Format,
@@ -199,6 +199,21 @@ impl Wire {
             }
         }
         if self.outbox.is_empty() { WriteOutcome::Drained } else { WriteOutcome::Blocked }
+    }
+
+    /// Looks at what the kernel holds, and for how long it has.
+    pub fn look_at_kernel(&mut self, now: Timestamp) {
+        if self.outbox.may_be_held()
+            && let Some(unsent) = self.socket.untaken()
+        {
+            self.outbox.look(unsent, now);
+        }
+    }
+
+    /// Has the kernel take what is left though its buffer is full: a close frame of one that does not read is to be there when it does,
+    /// and not to wait here for it.
+    pub fn make_room(&mut self, settings: &SocketSettings) {
+        self.socket.make_room(settings);
     }
 
     /// Drops what waits to be written, but a frame that is half written.

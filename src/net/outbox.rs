@@ -101,6 +101,36 @@ impl Sheddable {
     }
 }
 
+/// For how long the kernel has held what was written: the peer's side takes it too slowly, or not at all, and the outbox does not
+/// see it, for everything fits into the kernel's buffer.
+///
+/// Known by looking at it now and then: what had been written by one look, and has not all been taken by the next, has been held for
+/// the time between. A peer that is only a round trip away never is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Held {
+    /// Bytes that were written in all.
+    written: u64,
+    /// Of these, the first so many were taken, as of the last look.
+    taken: u64,
+    /// What is waited for: that so many are taken, and since when.
+    mark: Option<(u64, Timestamp)>,
+    /// For how long, as of the last look.
+    age: Duration,
+}
+
+impl Held {
+    fn look(&mut self, unsent: usize, now: Timestamp) {
+        self.taken = self.written.saturating_sub(unsent as u64);
+        match self.mark {
+            Some((until, since)) if self.taken < until => self.age = now.since(since),
+            _ => {
+                self.mark = (self.taken < self.written).then_some((self.written, now));
+                self.age = Duration::ZERO;
+            }
+        }
+    }
+}
+
 /// What was shed of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shed {
@@ -132,6 +162,9 @@ pub struct Outbox {
     bytes: usize,
     /// Bytes the kernel held when it last took no more.
     kernel: usize,
+    /// For how long it has held what.
+    #[serde(default)]
+    held: Held,
     /// It lags: from the bound on until half of it.
     sheds_cursors: bool,
     /// It lags so much that shedding cursors was not enough.
@@ -270,6 +303,7 @@ impl Outbox {
     /// Takes away what was written.
     pub fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
+        self.held.written += written as u64;
         while written > 0 {
             let Some(entry) = self.queue.front() else { return };
             let left = entry.frame.len() - self.written;
@@ -306,10 +340,23 @@ impl Outbox {
         self.kernel = bytes;
     }
 
+    /// The kernel may hold something: it is worth a look.
+    pub fn may_be_held(&self) -> bool {
+        self.held.taken < self.held.written
+    }
+
+    /// The kernel holds this many bytes now.
+    pub fn look(&mut self, unsent: usize, now: Timestamp) {
+        self.held.look(unsent, now);
+    }
+
     /// The shard stood still for so long: nobody could be written to, so nobody's reading is to blame for the age of what waits.
     pub fn stood_still(&mut self, stall: Duration) {
         for entry in &mut self.queue {
             entry.at = entry.at + stall;
+        }
+        if let Some((_, since)) = &mut self.held.mark {
+            *since = *since + stall;
         }
     }
 
@@ -335,7 +382,8 @@ impl Outbox {
 
     fn is_past(&self, bytes: usize, age: Duration, extra: usize, now: Timestamp) -> bool {
         let oldest = self.queue.front().map_or(now, |entry| entry.at);
-        !self.queue.is_empty() && (self.bytes + self.kernel + extra > bytes || now.since(oldest) > age)
+        self.held.age > age
+            || !self.queue.is_empty() && (self.bytes + self.kernel + extra > bytes || now.since(oldest) > age)
     }
 
     fn shed_cursors(&mut self) {
@@ -594,6 +642,47 @@ mod tests {
         assert_eq!(outbox.sheddable, Sheddable { midi: 0, cursors: 1 });
         outbox.advance(5);
         assert_eq!(outbox.sheddable, Sheddable::default());
+    }
+
+    #[test]
+    fn what_the_kernel_has_held_for_too_long_counts_though_nothing_waits() {
+        let mut outbox = Outbox::default();
+        let later = |ms| START + Duration::from_millis(ms);
+        outbox.push(frame(40), midi(1), START, &BOUNDS);
+        outbox.advance(40);
+        assert!(outbox.may_be_held());
+        outbox.look(40, START);
+        // It is taken, and other bytes are on their way: nothing is late.
+        outbox.push(frame(40), midi(2), later(1900), &BOUNDS);
+        outbox.advance(40);
+        outbox.look(40, later(1900));
+        assert_eq!(outbox.push(frame(40), midi(3), later(2500), &BOUNDS), Pushed::Queued);
+        outbox.advance(40);
+        // From here on nothing is taken.
+        outbox.look(80, later(3900));
+        assert_eq!(outbox.push(frame(10), midi(4), later(3900), &BOUNDS), Pushed::Queued, "two seconds, and no more");
+        outbox.advance(10);
+        outbox.look(90, later(3901));
+        assert_eq!(outbox.push(frame(40), midi(5), later(3901), &BOUNDS), Pushed::Shed);
+        assert!(outbox.take_gaps(later(3901), &BOUNDS).is_empty(), "not while it lags");
+        assert!(!outbox.is_overdue(later(3901), &BOUNDS));
+        outbox.look(90, later(6901));
+        assert!(outbox.is_overdue(later(6901), &BOUNDS));
+        // It reads again.
+        outbox.look(0, later(7000));
+        assert!(!outbox.is_overdue(later(7000), &BOUNDS) && !outbox.may_be_held());
+        assert_eq!(outbox.take_gaps(later(7000), &BOUNDS), [(1, 6)]);
+    }
+
+    #[test]
+    fn what_the_kernel_holds_while_the_shard_stands_still_is_nobodys_delay() {
+        let mut outbox = Outbox::default();
+        outbox.push(frame(40), midi(1), START, &BOUNDS);
+        outbox.advance(40);
+        outbox.look(40, START);
+        outbox.stood_still(Duration::from_secs(10));
+        outbox.look(40, START + Duration::from_secs(11));
+        assert_eq!(outbox.push(frame(40), midi(2), START + Duration::from_secs(11), &BOUNDS), Pushed::Queued);
     }
 
     #[test]

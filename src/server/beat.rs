@@ -65,8 +65,11 @@ impl Stage {
 
     fn check_peer(&mut self, key: usize) {
         let settings = &self.settings;
-        let peer = &self.peers[key];
         let now = self.now;
+        if settings.socket.watches_kernel {
+            self.peers[key].wire.look_at_kernel(now);
+        }
+        let peer = &self.peers[key];
         if let Some(closing) = peer.closing {
             if now >= closing.until {
                 self.remove(key);

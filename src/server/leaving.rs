@@ -22,11 +22,10 @@ impl Stage {
         if peer.closing.is_some() {
             return;
         }
+        self.figures.closed(code).add(1);
         if code == CloseCode::TooSlow {
-            self.figures.closed_slow.add(1);
             peer.wire.drop_backlog();
-        } else {
-            self.figures.closed.add(1);
+            peer.wire.make_room(&self.settings.socket);
         }
         tracing::debug!(connection = %peer.id(), code = code.code(), "closing: {}", code.meaning());
         self.leave_room(key, Self::reason_of(code));

@@ -123,8 +123,15 @@ impl Stage {
         // Shares the bytes.
         let again = midi.clone();
         match self.in_room_at_once(seat, |room, now, fx| room.play(seat.participant, midi, now, fx)) {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(refused)) => Err((refused.tell || is_asked).then_some(refused.rejection)),
+            Some(Ok(played)) => {
+                self.figures.refused_events.add(played.refused.into());
+                Ok(())
+            }
+            Some(Err(refused)) if refused.tell || is_asked => Err(Some(refused.rejection)),
+            Some(Err(_)) => {
+                self.figures.forbidden.add(1);
+                Err(None)
+            }
             None => {
                 // What it was to let go of must not go on sounding.
                 if is_planted(Defect::LoseReleasesAtPanic) {
@@ -156,7 +163,11 @@ impl Stage {
         // What is malformed as well is not relayed; the sender hears of the limit.
         (0..RELEASE_TRIES).any(|_| {
             let midi = midi.clone();
-            self.in_room_at_once(seat, |room, now, fx| rule(room, seat.participant, midi, now, fx)).is_some()
+            let released = self.in_room_at_once(seat, |room, now, fx| rule(room, seat.participant, midi, now, fx));
+            let refused =
+                released.as_ref().and_then(|released| released.as_ref().ok()).map_or(0, |played| played.refused);
+            self.figures.refused_events.add(refused.into());
+            released.is_some()
         })
     }
 

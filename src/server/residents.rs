@@ -166,6 +166,10 @@ impl Stage {
     pub(super) fn act(&mut self, key: usize, action: Action) {
         match action {
             Action::Close(code) => self.close(key, code),
+            Action::Deliver(message) if self.peers[key].closing.is_some() => {
+                tracing::trace!(shard = self.number, ?message, "an answer after the close");
+                self.figures.answers_lost.add(1);
+            }
             Action::Deliver(message) => self.send(key, &message),
             Action::Change(change) => {
                 let state = &mut self.peers[key].state;

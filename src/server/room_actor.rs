@@ -91,6 +91,8 @@ pub struct RoomCell {
     pub spoke_at: Timestamp,
     /// It has frames that wait for its gathering to end.
     pub is_gathering: bool,
+    /// It has positions of avatars that wait for a note, or for their time to be over.
+    pub has_cursors: bool,
     /// What follows its commits, by their number.
     pub commits: HashMap<u64, Commit>,
     /// The number of its last commit.
@@ -145,6 +147,7 @@ impl RoomCell {
             away: Away::default(),
             spoke_at: Timestamp::default(),
             is_gathering: false,
+            has_cursors: false,
             commits: HashMap::new(),
             last_commit: 0,
             passwords: 0,

@@ -240,11 +240,18 @@ impl Stage {
             };
             deliveries += cell.away.push_all(&framed, class, except, now, (&self.settings.spill_pending, &bounds));
         }
-        if !cell.is_gathering {
-            cell.is_gathering = true;
-            self.gather.add(id.slot as usize, cell.spoke_at, now);
+        if class == Class::Cursor {
+            if !cell.has_cursors {
+                cell.has_cursors = true;
+                self.gather.add_cursors(id.slot as usize, now);
+            }
+        } else {
+            if !cell.is_gathering {
+                cell.is_gathering = true;
+                self.gather.add(id.slot as usize, cell.spoke_at, now);
+            }
+            cell.spoke_at = now;
         }
-        cell.spoke_at = now;
         self.figures.deliveries.add(deliveries);
     }
 

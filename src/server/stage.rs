@@ -50,8 +50,12 @@ use crate::{
     },
 };
 
-/// What a read takes at most; the shard has one buffer for all its sockets.
-const READ_BUFFER: usize = 64 * 1024;
+/// What a read takes at most; the shard has one buffer for all its sockets. Many times what anybody plays in a turn, and no more of a
+/// flood's frames than are handled in a fraction of a millisecond.
+const READ_BUFFER: usize = 16 * 1024;
+/// How long a turn goes on with those who send so much that a read does not empty their socket. They share it; what of theirs
+/// is left waits for the next turn, behind everybody else.
+const REST_BUDGET: Duration = Duration::from_micros(500);
 /// Sockets that one poll reports at most.
 const READY_BATCH: usize = 1024;
 
@@ -114,6 +118,8 @@ pub struct Stage {
     pub(super) awaiting_slot: Vec<ConnectionId>,
     /// Connections with something to read, and those with something to write.
     pub(super) to_read: Vec<usize>,
+    /// Connections with more to read than a read takes, in the order in which they are served.
+    rest_to_read: VecDeque<usize>,
     pub(super) dirty: Vec<usize>,
     /// Connections that read too slowly, closed when the effects at hand are performed: a member must not leave its room in
     /// the middle of them, and where many fall behind at once, their leaving must not nest.
@@ -170,6 +176,7 @@ impl Stage {
             awaiting_home: Vec::new(),
             awaiting_slot: Vec::new(),
             to_read: Vec::new(),
+            rest_to_read: VecDeque::new(),
             dirty: Vec::new(),
             too_slow: Vec::new(),
             buffer: vec![0; READ_BUFFER],
@@ -221,8 +228,10 @@ impl Stage {
         self.ready = ready;
     }
 
-    /// Serves the connections with something to read. One that has more comes again in the next turn.
+    /// Serves the connections with something to read: each once, and then those that had more in the turns before, for as long as
+    /// there is time for them.
     fn read_sockets(&mut self) {
+        let rest = self.rest_to_read.len();
         let mut queued = std::mem::take(&mut self.to_read);
         for key in queued.drain(..) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
@@ -232,6 +241,19 @@ impl Stage {
         if self.to_read.is_empty() {
             // Keep the allocation.
             self.to_read = queued;
+        }
+        if rest == 0 {
+            return;
+        }
+        let over = self.clock.now() + REST_BUDGET;
+        for _ in 0..rest {
+            let Some(key) = self.rest_to_read.pop_front() else { break };
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            peer.is_queued = false;
+            self.guarded(key, |stage| stage.read_peer(key));
+            if self.now >= over {
+                break;
+            }
         }
     }
 
@@ -244,6 +266,7 @@ impl Stage {
     /// Looks at every connection again: a turn that panicked half way has lost its lists of whom to serve.
     fn restore_lists(&mut self) {
         self.to_read.clear();
+        self.rest_to_read.clear();
         self.dirty.clear();
         self.too_slow.clear();
         self.awaiting_slot.clear();
@@ -273,6 +296,17 @@ impl Stage {
         {
             peer.is_queued = true;
             self.to_read.push(key);
+        }
+    }
+
+    /// Puts a connection that has been read, and has more, behind the others.
+    pub(super) fn queue_rest(&mut self, key: usize) {
+        if let Some(peer) = self.peers.get_mut(key)
+            && peer.wire.is_readable()
+            && !peer.is_queued
+        {
+            peer.is_queued = true;
+            self.rest_to_read.push_back(key);
         }
     }
 
@@ -365,8 +399,9 @@ impl Worker for Stage {
         if self.gather.wants_sample(end) {
             self.gather.sample(clock::thread_cpu_time(), end);
         }
+        let has_more = !self.to_read.is_empty() || !self.rest_to_read.is_empty();
         let is_late = self.has_inward_left || !self.departing.is_empty() || !self.branch_ends.is_empty();
-        if !self.to_read.is_empty() || !self.too_slow.is_empty() || is_late {
+        if has_more || !self.too_slow.is_empty() || is_late {
             return Work::More;
         }
         let beat = self.next_beat.since(end);

@@ -42,7 +42,7 @@ use crate::{
     },
     server::{
         connection_actor::Connection, directory_keeper::DirectoryKeeper, library::Library, password_desk::PasswordDesk,
-        room_actor::RoomActor, run::RunError, settings::StageSettings, spill::branch::BranchActor, stage::Stage,
+        room_actor::RoomActor, run::RunError, settings::StageSettings, spill::branch::BranchActor, stage::Stage, user,
         user::User,
     },
     store::{Documents, State},
@@ -88,7 +88,11 @@ impl ShardKinds {
                 stop_deadline: settings.grace_time,
                 ..KindSettings::default()
             },
-            user: KindSettings { recovery: Recovery::InPlace, ..KindSettings::default() },
+            user: KindSettings {
+                recovery: Recovery::InPlace,
+                idle_time: Some(user::REMEMBERED),
+                ..KindSettings::default()
+            },
             branch: KindSettings {
                 recovery: Recovery::InPlace,
                 back_off: BackOff::NONE,

@@ -8,7 +8,10 @@ use crate::{
         outbox::{Class, Pushed},
     },
     protocol::close::CloseCode,
-    server::{room_actor::RoomActor, stage::Stage},
+    server::{
+        room_actor::{RoomActor, RoomCell},
+        stage::Stage,
+    },
 };
 
 /// Set in what a branch is gathered under; rooms are by their slots, which are 32 bits.
@@ -62,22 +65,29 @@ impl Stage {
             self.dirty = dirty;
         }
         while let Some(room) = self.gather.next_due(self.now) {
-            if let Some(branch) = branch_of(room) {
-                self.flush_branch(branch);
-                continue;
+            match branch_of(room) {
+                Some(branch) => self.flush_branch(branch),
+                None => self.flush_room(room, |cell| cell.is_gathering = false),
             }
-            let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) else { continue };
-            cell.is_gathering = false;
-            let members = std::mem::take(&mut cell.members);
-            for &(_, key) in &members {
-                if self.peers.get(key).is_some_and(|peer| !peer.wire.outbox().is_empty()) {
-                    self.flush_peer(key);
-                }
+        }
+        while let Some(room) = self.gather.next_cursors_due(self.now) {
+            self.flush_room(room, |cell| cell.has_cursors = false);
+        }
+    }
+
+    /// Writes what waits for a room's members.
+    fn flush_room(&mut self, room: usize, note: impl FnOnce(&mut RoomCell)) {
+        let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) else { return };
+        note(cell);
+        let members = std::mem::take(&mut cell.members);
+        for &(_, key) in &members {
+            if self.peers.get(key).is_some_and(|peer| !peer.wire.outbox().is_empty()) {
+                self.flush_peer(key);
             }
-            // Nothing that a flush does takes members away: broken connections are taken out in the next turn.
-            if let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) {
-                cell.members = members;
-            }
+        }
+        // Nothing that a flush does takes members away: broken connections are taken out in the next turn.
+        if let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) {
+            cell.members = members;
         }
     }
 

@@ -12,6 +12,7 @@ mod actors;
 mod chat;
 mod concert;
 mod frames;
+mod frozen_readers;
 mod handshake;
 mod lifecycle;
 mod moderation;

@@ -368,6 +368,7 @@ pub const TEXT: OpCode = OpCode::Data(Data::Text);
 pub const BINARY: OpCode = OpCode::Data(Data::Binary);
 pub const CONTINUATION: OpCode = OpCode::Data(Data::Continue);
 pub const PING: OpCode = OpCode::Control(Control::Ping);
+pub const PONG: OpCode = OpCode::Control(Control::Pong);
 pub const CLOSE: OpCode = OpCode::Control(Control::Close);
 
 /// One masked frame, the last of its message.

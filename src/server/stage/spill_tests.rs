@@ -417,7 +417,7 @@ fn a_reader_at_a_branch_that_does_not_read_is_closed_for_it_and_nobody_else_miss
         hall.rest(&mut guests, Duration::from_millis(100));
     }
     let sum = |of: fn(&Figures) -> u64| hall.stages.iter().map(|stage| of(&stage.figures)).sum::<u64>();
-    assert_eq!(sum(|figures| figures.closed_slow.get()), 1, "after {played} notes");
+    assert_eq!(sum(|figures| figures.closed_too_slow.get()), 1, "after {played} notes");
     drop(slow);
     assert!(sum(|figures| figures.shed_midi.get()) > 0, "its notes went first");
     hall.settle(&mut guests);

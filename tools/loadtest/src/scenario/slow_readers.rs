@@ -16,7 +16,7 @@ use crate::{
     frame::{self, Kind},
     outcome::{Beside, Outcome},
     run,
-    scenario::{SmallBand, plan},
+    scenario::{Rounds, SmallBand, plan},
     target::Answer,
 };
 
@@ -34,6 +34,9 @@ pub struct SlowReaders {
     /// The band.
     #[command(flatten)]
     pub band: SmallBand,
+    /// How often.
+    #[command(flatten)]
+    pub rounds: Rounds,
     /// What all scenarios have.
     #[command(flatten)]
     pub common: Common,
@@ -43,11 +46,12 @@ impl SlowReaders {
     /// Runs it.
     pub fn run(&self) -> io::Result<Outcome> {
         let seconds = self.common.seconds;
-        let parts =
-            vec![Part::quiet("quiet", seconds), Part::beside("slow readers", seconds, Slow(self.slow as usize))];
-        let own = [("slow readers", self.slow.to_string())];
+        let slow = self.slow as usize;
+        let parts = self.rounds.parts(seconds, 1, |_| Part::beside("slow readers", seconds, Slow(slow)));
+        let own = [("slow readers", self.slow.to_string()), ("rounds", self.rounds.rounds.to_string())];
         let mut plan = plan("slow-readers", &self.common, self.band.score(), parts, &own);
-        plan.spare = (self.slow as usize).div_ceil(self.band.rooms as usize);
+        // Those of a round have gone before the next comes.
+        plan.spare = 2 * (self.slow as usize).div_ceil(self.band.rooms as usize);
         run::run(self.band.judge(plan))
     }
 }
