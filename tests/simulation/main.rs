@@ -135,19 +135,19 @@ macro_rules! found {
 found! {
     found_that_who_leaves_goes_on_holding: ForgetHeldAtLeaving, from 0;
     found_that_silence_does_not_count: SilenceOutOfSequence, from 0;
-    found_that_a_move_loses_input: DropInputAtMove, from 0;
+    found_that_a_move_loses_input: DropInputAtMove, from 1;
     found_that_a_move_loses_output: DropOutboxAtMove, from 0;
-    found_that_the_forwarded_is_lost: LoseForwarded, from 0;
-    found_that_answers_precede_commits: AnswerBeforeCommit, from 0;
-    found_that_numbers_are_used_again: ReuseParticipant, from 0;
-    found_that_the_crown_stays_with_the_absent: KeepCrown, from 0;
-    found_that_a_hand_off_is_answered_twice: AnswerHandOffTwice, from 0;
-    found_that_a_panic_loses_releases: LoseReleasesAtPanic, from 0;
-    found_that_gaps_are_not_told: TellNoGap, from 0;
-    found_that_a_move_loses_counts: CountNoShedAtMove, from 0;
-    found_that_a_recall_loses_what_was_said: LoseSaidAtRecall, from 0;
-    found_that_gaps_are_not_told_to_branches: TellNoGapAway, from 0;
-    found_that_a_return_loses_what_was_kept: LoseKeptAtReturn, from 0;
+    found_that_the_forwarded_is_lost: LoseForwarded, from 18;
+    found_that_answers_precede_commits: AnswerBeforeCommit, from 8;
+    found_that_numbers_are_used_again: ReuseParticipant, from 1;
+    found_that_the_crown_stays_with_the_absent: KeepCrown, from 9;
+    found_that_a_hand_off_is_answered_twice: AnswerHandOffTwice, from 4;
+    found_that_a_panic_loses_releases: LoseReleasesAtPanic, from 36;
+    found_that_gaps_are_not_told: TellNoGap, from 5;
+    found_that_a_move_loses_counts: CountNoShedAtMove, from 2;
+    found_that_a_recall_loses_what_was_said: LoseSaidAtRecall, from 103;
+    found_that_gaps_are_not_told_to_branches: TellNoGapAway, from 19;
+    found_that_a_return_loses_what_was_kept: LoseKeptAtReturn, from 51;
 }
 
 /// What `./tools/simulate` runs: its arguments are in `SIMULATE`.

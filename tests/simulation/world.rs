@@ -545,7 +545,14 @@ impl World {
             let at = |error| format!("client {number}: {error}");
             match heard {
                 Heard::Message(message, payload) => {
-                    payload.hash(&mut self.trace);
+                    match &message.message {
+                        // Its details are in no order.
+                        Some(Message::ErrorMessage(error)) => {
+                            let details: BTreeMap<_, _> = error.error_details.iter().collect();
+                            (&error.error_code, details).hash(&mut self.trace);
+                        }
+                        _ => payload.hash(&mut self.trace),
+                    }
                     if let Some(Message::ErrorMessage(error)) = &message.message {
                         self.count(format!("error {}", error.error_code));
                     }

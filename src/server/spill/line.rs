@@ -358,7 +358,8 @@ mod tests {
 
     fn note(line: &mut Line, sequence: u32, now: Timestamp) {
         let framed = Framed { protobuf: Some(vec![7; 40].into()), json: None };
-        line.push_all(&framed, Class::Midi { participant: PLAYER.0, sequence }, Some(PLAYER), now, &BOUNDS);
+        // Who plays it is at home.
+        line.push_all(&framed, Class::Midi { participant: PLAYER.0, sequence }, None, now, &BOUNDS);
     }
 
     fn notes(batch: &Outward) -> usize {
