@@ -99,6 +99,8 @@ pub struct RoomView {
     pub id: ActorId,
     /// Its key.
     pub key: RoomKey,
+    /// It has failed and rests: what its members send waits.
+    pub is_resting: bool,
     /// Its members, by their numbers.
     pub members: Vec<(Participant, ConnectionId)>,
     /// It is kept in the store.
@@ -134,6 +136,7 @@ impl Stage {
             Some(RoomView {
                 id,
                 key: cell.key.clone(),
+                is_resting: !self.rooms.is_running(id),
                 members: cell.room.connections().collect(),
                 is_saved: cell.room.is_saved(),
                 has_owner: cell.room.kind().has_owner(),

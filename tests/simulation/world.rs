@@ -372,8 +372,9 @@ impl World {
             };
             let is_moving = self.quantum()? || self.clients.iter().any(waits);
             calm = if is_moving { 0 } else { calm + 1 };
-            // The end of who vanished in the middle of a join is noticed when the join is over.
-            if calm >= REST_QUANTA && self.has_ghosts() {
+            // The end of who vanished in the middle of a join is noticed when the join is over; what waits for a room that has failed is
+            // heard when that goes on.
+            if calm >= REST_QUANTA && (self.has_ghosts() || self.views().iter().any(|room| room.is_resting)) {
                 calm = 0;
             }
             if calm >= REST_QUANTA {
