@@ -99,8 +99,6 @@ pub struct RoomView {
     pub id: ActorId,
     /// Its key.
     pub key: RoomKey,
-    /// It has failed and rests: what its members send waits.
-    pub is_resting: bool,
     /// Its members, by their numbers.
     pub members: Vec<(Participant, ConnectionId)>,
     /// It is kept in the store.
@@ -136,7 +134,6 @@ impl Stage {
             Some(RoomView {
                 id,
                 key: cell.key.clone(),
-                is_resting: !self.rooms.is_running(id),
                 members: cell.room.connections().collect(),
                 is_saved: cell.room.is_saved(),
                 has_owner: cell.room.kind().has_owner(),
@@ -145,6 +142,11 @@ impl Stage {
             })
         };
         self.rooms.ids().filter_map(view).collect()
+    }
+
+    /// One of its rooms has failed and rests: what its members send waits.
+    pub fn has_resting_rooms(&self) -> bool {
+        self.rooms.ids().any(|id| !self.rooms.is_running(id))
     }
 
     /// What waits on it for concerts.
