@@ -259,6 +259,18 @@ impl SettingType for RoleRates {
     }
 }
 
+/// A rate that is the same for everybody, and lets something happen.
+impl SettingType for Rate {
+    fn parse(text: &str, _: &Setting) -> Result<Self, String> {
+        let some = rate(text).filter(|rate| rate.capacity > 0 && rate.refill > 0);
+        some.ok_or_else(|| "a rate above nothing, written as `2/s burst 10`, `1/500ms burst 5` or `unlimited`".into())
+    }
+
+    fn to_toml(&self, _: &Setting) -> Option<String> {
+        Some(quoted(&rate_text(self)))
+    }
+}
+
 /// `2/s burst 10`: two a second in the long run, and ten at once.
 fn rate(text: &str) -> Option<Rate> {
     if text == "unlimited" {
