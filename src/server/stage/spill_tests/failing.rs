@@ -202,3 +202,52 @@ fn what_branches_say_while_the_room_rests_after_failures_waits_in_order() {
     assert_eq!(guests[home].sequence_of(player), (1..=20).collect::<Vec<_>>());
     assert_eq!(guests[home].told(|told| matches!(told, Told::RoomChatMessage(line) if line.message == "after it")), 1);
 }
+
+#[test]
+fn a_batch_that_is_lost_on_the_way_out_is_noticed_by_the_next_and_ends_its_branch_alone() {
+    let (mut hall, room, mut guests) = concert(12);
+    let (away, home) = one_away(&hall, &guests);
+    guests[home].say(note(true));
+    hall.turn(0);
+    assert_eq!(lose_all(&mut hall, 1), 1);
+    hall.settle(&mut guests);
+    assert_eq!(guests[away].closed, None, "nothing is amiss yet, for all it knows");
+
+    guests[home].say(note(false));
+    hall.settle(&mut guests);
+    let player = guests[home].participant().unwrap();
+    for guest in guests.iter().filter(|guest| guest.id != guests[home].id) {
+        let expected = if guest.closed.is_some() { vec![] } else { vec![1, 2] };
+        assert_eq!(guest.sequence_of(player), expected, "{}", guest.id);
+        assert!(guest.closed.is_none_or(|code| code == CloseCode::Internal.code()));
+    }
+    assert!(guests[away].closed.is_some());
+    assert_eq!(hall.members(&room), (4, 4));
+}
+
+#[test]
+fn a_batch_that_is_lost_on_the_way_home_is_noticed_by_the_next_and_its_members_are_let_go_of() {
+    let (mut hall, room, mut guests) = concert(12);
+    let (away, home) = one_away(&hall, &guests);
+    guests[away].say(note(true));
+    hall.settle(&mut guests);
+    guests[away].say(note(false));
+    hall.turn(1);
+    assert_eq!(lose_all(&mut hall, 0), 1);
+    hall.settle(&mut guests);
+    assert_eq!(guests[away].closed, None, "nothing is amiss yet, for all it knows");
+
+    guests[away].say(chat("is anybody there?"));
+    hall.settle(&mut guests);
+    assert_eq!(guests[away].closed, Some(CloseCode::Internal.code()));
+    assert_eq!(hall.members(&room), (4, 4));
+    let player = guests[away].participant().unwrap();
+    assert_eq!(guests[home].sequence_of(player), [1, 2], "what it held is let go of");
+    assert_eq!(guests[home].told(|told| matches!(told, Told::RoomChatMessage(_))), 0, "not without what was before it");
+}
+
+/// Loses what is on its way to a shard; how much that was.
+fn lose_all(hall: &mut Hall, shard: usize) -> usize {
+    let inbox = &hall.inboxes[shard];
+    std::iter::from_fn(|| inbox.try_next()).count()
+}
