@@ -1,9 +1,12 @@
 //! What every implementation of a store must do, as tests that a new one only has to call.
 //!
-//! [`state_contract!`](crate::store::state_contract) and
-//! [`documents_contract!`](crate::store::documents_contract) make one `#[tokio::test]` a case. They take the path
+//! [`state_contract!`](crate::store::state_contract), [`documents_contract!`](crate::store::documents_contract),
+//! [`collections_contract!`](crate::store::collections_contract) and
+//! [`people_contract!`](crate::store::people_contract) make one `#[tokio::test]` a case. They take the path
 //! of an async function that makes a fresh, empty store: a pair of the store (behind a pointer) and whatever must
 //! outlive it. Compiled for tests, and with the feature `contract` for other crates.
 
+pub mod collections;
 pub mod documents;
+pub mod people;
 pub mod state;

@@ -1,0 +1,62 @@
+//! What is kept about people: one file a kind of documents, with the trait of what is done with them.
+//!
+//! | collection | document | trait |
+//! |---|---|---|
+//! | `users` | [`User`] | [`Users`]: accounts, found by name and e-mail address, both unique |
+//! | `credentials` | [`Credential`] | [`Credentials`]: how a user proves who it is |
+//! | `sessions` | [`LoginSession`] | [`Sessions`]: log-ins, with the rotation of their refresh tokens |
+//! | `friendships` | [`Friendship`] | [`Friendships`]: pairs: requests, friends, blocks |
+//! | `private_messages` | [`PrivateMessage`] | [`PrivateMessages`] |
+//! | `preferences` | [`Preferences`] | [`PreferenceStore`]: a user's settings of its clients |
+//! | `avatars` | [`Avatar`] | [`Avatars`] |
+//! | `bans` | [`ServerBan`] | [`Bans`]: of users and networks, from the whole server |
+//! | `reports` | [`Report`] | [`Reports`] |
+//! | `audit` | [`AuditEntry`] | [`Audit`]: who did what |
+//! | `settings` | [`ServerSetting`] | [`ServerSettings`]: what an admin changes at run time |
+//!
+//! Every [`Collections`](crate::store::Collections) has all of these traits. Each write is one document; what takes
+//! several says so, and may be repeated until it is whole. [`holdings`] knows what of all this is one user's: to be given
+//! to it, or erased. Rooms and their chat are [`Documents`](crate::store::Documents).
+
+mod audit;
+mod avatar;
+mod ban;
+mod credential;
+mod friendship;
+pub mod holdings;
+mod preferences;
+mod private_message;
+mod report;
+mod server_setting;
+mod session;
+mod user;
+
+use crate::store::collection::Collection;
+pub use crate::store::people::{
+    audit::{Audit, AuditEntry},
+    avatar::{Avatar, Avatars, MAX_AVATAR_BYTES},
+    ban::{Bans, ServerBan, Subject},
+    credential::{Credential, Credentials, Proof},
+    friendship::{FriendError, FriendStep, Friendship, Friendships, Relation},
+    preferences::{MAX_PREFERENCES_BYTES, PreferenceStore, Preferences},
+    private_message::{PrivateMessage, PrivateMessages},
+    report::{Accused, Report, ReportState, ReportStep, Reports},
+    server_setting::{ServerSetting, ServerSettings},
+    session::{LoginSession, MAX_SPENT_TOKENS, Revocation, Rotation, Sessions},
+    user::{NewAccount, User, Users},
+};
+
+/// Every collection of people's documents: what a store makes, and what an export goes through.
+pub static COLLECTIONS: &[&Collection] = &[
+    &user::COLLECTION,
+    &credential::COLLECTION,
+    &session::COLLECTION,
+    &friendship::COLLECTION,
+    &private_message::COLLECTION,
+    &preferences::COLLECTION,
+    &avatar::COLLECTION,
+    &ban::COLLECTION,
+    &report::COLLECTION,
+    &audit::COLLECTION,
+    &server_setting::COLLECTION,
+];
