@@ -40,6 +40,7 @@ use crate::{
     },
     server::{
         chance::Chance,
+        clerk_pool::{ClerkParts, ClerkPool},
         clock::Clock,
         figures::Figures,
         handle::{StageHandle, StoreWatch},
@@ -48,7 +49,8 @@ use crate::{
         tree,
     },
     store::{
-        DOCUMENTS_FILE, DataDir, Documents, EmbeddedDocuments, EmbeddedState, State, StoreError, data_dir::DataDirError,
+        DOCUMENTS_FILE, DataDir, Documents, EmbeddedDocuments, EmbeddedState, MongoDocuments, MongoSettings, State,
+        Store, StoreError, data_dir::DataDirError,
     },
 };
 
@@ -78,7 +80,7 @@ pub enum RunError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The documents cannot be opened.
-    #[error("the documents in the data folder cannot be opened: {0}")]
+    #[error("the documents cannot be opened: {0}")]
     Documents(#[source] StoreError),
     /// A shard cannot be started.
     #[error("shard {shard} cannot be started: {reason}")]
@@ -163,8 +165,13 @@ impl Server {
         let runtime = front_desk_runtime(plan.front_desk)?;
         let clock = Clock::start();
 
-        let documents: Arc<dyn Documents> =
-            EmbeddedDocuments::open(&data_dir.file(DOCUMENTS_FILE), settings.documents).map_err(RunError::Documents)?;
+        let store: Arc<dyn Store> = match settings.mongodb {
+            Some(mongodb) => runtime.block_on(connected(mongodb))?,
+            None => EmbeddedDocuments::open(&data_dir.file(DOCUMENTS_FILE), settings.documents)
+                .map_err(RunError::Documents)?,
+        };
+        let documents: Arc<dyn Documents> = store.clone();
+        let clerks = ClerkParts::new(store, settings.clerks);
         let state: Arc<dyn State> = {
             let _guard = runtime.enter();
             EmbeddedState::start(settings.state)
@@ -183,11 +190,12 @@ impl Server {
         let office_inbox = inboxes.pop().expect("the office's inbox was made with the shards'");
         let back_office = {
             let (post, actors, give_up) = (post.clone(), clock.actors().clone(), give_up.clone());
-            let (documents, state) = (documents.clone(), state.clone());
+            let (documents, state, clerks) = (documents.clone(), state.clone(), clerks.clone());
             let seed = Chance::from_system().draw();
             tokio_host::spawn("back-office", Some(plan.front_desk), office_inbox, move || {
                 let mut world = System::new(office, post, actors, seed);
                 tree::start_office(&mut world, documents, state, give_up);
+                clerks.start(&mut world);
                 world
             })?
         };
@@ -208,13 +216,14 @@ impl Server {
             shards.push(thread);
         }
 
-        let stores = Arc::<StoreWatch>::default();
+        let remote = Remote::new(post, clock.actors().clone());
+        let people = Arc::new(ClerkPool::new(&clerks, remote.clone(), clock.actors().clone()));
+        let stores = Arc::new(StoreWatch::over(people.clone()));
         runtime.spawn(stores.clone().watch(state, documents.clone()));
         runtime.spawn(forget_guest_rooms(documents.clone(), clock.clone()));
 
-        let remote = Remote::new(post, clock.actors().clone());
         let tell_time = clock.clone();
-        let handle = Arc::new(StageHandle { remote, figures, clock, draining: AtomicBool::new(false), stores });
+        let handle = Arc::new(StageHandle { remote, figures, clock, draining: AtomicBool::new(false), stores, people });
         let tell_time = Arc::new(move || tell_time.now());
         let front_desk =
             FrontDesk::start(runtime.handle(), settings.front_desk, Tokens::new(key), handle.clone(), tell_time)?;
@@ -292,7 +301,7 @@ fn shutdown(grace_time: Duration) -> Shutdown {
         stage("late connections", &["connection"], LATE_ARRIVALS),
         stage("rooms", &["room"], grace_time),
         stage("users", &["user"], STAGE_DEADLINE),
-        stage("stores", &["library", "directory", "password_desk", "director"], grace_time),
+        stage("stores", &["library", "directory", "password_desk", "director", "clerk"], grace_time),
     ])
 }
 
@@ -316,6 +325,17 @@ fn join_shards(shards: Vec<ShardThread>, patience: Duration) {
             return;
         }
     }
+}
+
+/// The documents in a MongoDB. One that is away is no reason not to start: people can play, and it may come.
+async fn connected(settings: MongoSettings) -> Result<Arc<MongoDocuments>, RunError> {
+    let store = MongoDocuments::connect(settings).await.map_err(RunError::Documents)?;
+    match store.check().await {
+        Err(error @ StoreError::Incompatible { .. }) => return Err(RunError::Documents(error)),
+        Err(error) => tracing::warn!(%error, "the documents are away; people can play, and nothing is saved"),
+        Ok(()) => {}
+    }
+    Ok(store)
 }
 
 /// The tokio side: one thread, and the blocking ones, all on the front desk's core.

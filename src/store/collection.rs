@@ -14,8 +14,8 @@ use crate::store::{
 
 /// The longest id and the longest key of an index, in bytes.
 pub const MAX_INDEX_KEY_BYTES: usize = 2048;
-/// How deep a document may be nested: MongoDB takes 100, with its own around it.
-pub const MAX_DEPTH: usize = 64;
+/// How deep a document may be nested: MongoDB takes 100, and lists in lists take twice as many there.
+pub const MAX_DEPTH: usize = 32;
 /// The most documents that one call lists.
 pub const MAX_PAGE: usize = 1000;
 

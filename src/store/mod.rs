@@ -23,6 +23,7 @@ mod embedded_state;
 mod error;
 pub mod expiring_map;
 pub mod key;
+pub mod mongo;
 pub mod people;
 pub mod state;
 
@@ -33,7 +34,14 @@ pub use crate::store::{
     embedded_documents::{DOCUMENTS_FILE, DocumentsCounts, EmbeddedDocuments, EmbeddedDocumentsSettings},
     embedded_state::{EmbeddedState, EmbeddedStateSettings},
     error::StoreError,
+    mongo::{MongoCounts, MongoDocuments, MongoSettings},
     state::State,
 };
+
+/// All documents: of rooms and of people.
+pub trait Store: Documents + Collections {}
+
+impl<S: Documents + Collections> Store for S {}
+
 #[cfg(any(test, feature = "contract"))]
 pub use crate::{collections_contract, documents_contract, people_contract, state_contract};

@@ -1,0 +1,120 @@
+//! A MongoDB for tests: the FerretDB of `tests/ferretdb`, built once and started by each test program, or the server that
+//! `MONGODB_URL` names.
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use super::process::send_signal;
+
+/// A server of its own. Dropped, it is killed; it ends by itself where the test's process does.
+pub struct FerretDb {
+    child: Child,
+    pub address: String,
+}
+
+impl FerretDb {
+    /// Starts one that forgets everything. None where it cannot be built: then the test has said so, unless
+    /// `REQUIRE_SERVICES=1` makes it fail.
+    pub fn start() -> Option<Self> {
+        Some(Self::of(Command::new(program()?)))
+    }
+
+    /// Starts one that keeps its files in this folder, at this address where one is given.
+    pub fn start_in(folder: &Path, address: Option<&str>) -> Option<Self> {
+        let mut command = Command::new(program()?);
+        command.arg(folder).args(address);
+        Some(Self::of(command))
+    }
+
+    fn of(mut command: Command) -> Self {
+        // Its end is ours: the pipe closes with this process, however that ends.
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("FerretDB starts");
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        let address = address.trim().to_owned();
+        super::eventually("FerretDB listens", || TcpStream::connect(&address).is_ok());
+        Self { child, address }
+    }
+
+    pub fn url(&self) -> String {
+        format!("mongodb://{}/", self.address)
+    }
+
+    /// Stops it in the middle of whatever it does.
+    pub fn freeze(&self) {
+        send_signal(&self.child, libc::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        send_signal(&self.child, libc::SIGCONT);
+    }
+}
+
+impl Drop for FerretDb {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server that all tests of this program share, each with a database of its own.
+pub fn shared_url() -> Option<String> {
+    if let Ok(url) = env::var("MONGODB_URL")
+        && !url.is_empty()
+    {
+        return Some(url);
+    }
+    static SHARED: OnceLock<Option<FerretDb>> = OnceLock::new();
+    SHARED.get_or_init(FerretDb::start).as_ref().map(FerretDb::url)
+}
+
+/// A name for a database that no other test has.
+pub fn database_name() -> String {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    format!("pianorhythm_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Relaxed))
+}
+
+/// The program, built where it is missing or older than its source.
+fn program() -> Option<PathBuf> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(build).clone()
+}
+
+fn build() -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ferretdb");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = folder.join("ferretdb");
+    // Other test programs may be at it too.
+    let lock = fs::File::create(folder.join("ferretdb.lock")).unwrap();
+    lock.lock().unwrap();
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let newest = ["main.go", "go.mod", "go.sum"].iter().filter_map(|file| changed(&source.join(file))).max();
+    if changed(&program).is_some_and(|built| Some(built) >= newest) {
+        return Some(program);
+    }
+    let built =
+        Command::new("go").current_dir(&source).args(["build", "-trimpath", "-o"]).arg(&program).arg(".").output();
+    let missing = match built {
+        Ok(output) if output.status.success() => return Some(program),
+        Ok(output) => format!("FerretDB cannot be built: {}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => format!("go is missing ({error}): FerretDB cannot be built; ./tools/test installs it"),
+    };
+    assert!(env::var("REQUIRE_SERVICES").as_deref() != Ok("1"), "{missing}");
+    eprintln!("not tested: {missing}");
+    None
+}
