@@ -6,6 +6,7 @@
 //!   - [`documents`]: saved rooms and their chat, and
 //!   - [`collection`]: documents by id and index, on which [`people`] builds all that is kept about people, by way of
 //!     [`document`] (their types) and [`key`] (their order).
+//! - [`transfer`]: everything in a store of documents as JSON lines, and back.
 //! - [`DataDir`]: the folder that one server at a time owns, and the secrets in it.
 //! - `contract` (in tests, or with the feature of that name): what every implementation of a trait must do, as tests.
 //!
@@ -26,6 +27,7 @@ pub mod key;
 pub mod mongo;
 pub mod people;
 pub mod state;
+pub mod transfer;
 
 pub use crate::store::{
     collection::{Collection, Collections},

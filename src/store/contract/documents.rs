@@ -289,6 +289,13 @@ pub async fn settings_documents_come_back_as_they_were_saved(store: &dyn Documen
         assert_eq!(store.load_meta("motd").await, Ok(Some(Bytes::from_static(document))));
     }
     assert_eq!(store.load_meta("other").await, Ok(None));
+    for key in ["$ne", "a.b"] {
+        store.save_meta(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    assert_eq!(store.list_meta(None, 10).await.unwrap(), ["$ne", "a.b", "motd"]);
+    assert_eq!(store.list_meta(None, 2).await.unwrap(), ["$ne", "a.b"]);
+    assert_eq!(store.list_meta(Some("a.b"), 2).await.unwrap(), ["motd"]);
+    assert_eq!(store.load_meta("{\"$gt\":\"\"}").await, Ok(None));
 }
 
 pub async fn a_document_that_is_too_long_is_refused(store: &dyn Documents) {

@@ -234,6 +234,11 @@ impl Documents for EmbeddedDocuments {
         Box::pin(self.read(move |snapshot| tables::load_meta(snapshot, &key)))
     }
 
+    fn list_meta<'a>(&'a self, after: Option<&'a str>, limit: usize) -> StoreFuture<'a, Vec<String>> {
+        let (after, limit) = (after.map(str::to_owned), limit.clamp(1, MAX_ROOMS_A_CALL));
+        Box::pin(self.read(move |snapshot| tables::list_meta(snapshot, after.as_deref(), limit)))
+    }
+
     fn save_meta<'a>(&'a self, key: &'a str, document: Bytes) -> StoreFuture<'a, ()> {
         let checked = check_length("key", key.len(), MAX_KEY_BYTES)
             .and_then(|()| check_length("document", document.len(), MAX_DOCUMENT_BYTES));

@@ -289,6 +289,17 @@ pub fn load_meta(snapshot: &ReadTransaction, key: &str) -> Result<Option<Bytes>,
     Ok(document.map(|document| Bytes::copy_from_slice(document.value())))
 }
 
+/// See [`Documents::list_meta`](crate::store::Documents::list_meta).
+pub fn list_meta(snapshot: &ReadTransaction, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreFailure> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let table = snapshot.open_table(META)?;
+    let mut keys = Vec::new();
+    for entry in table.range::<&str>((after.map_or(Unbounded, Excluded), Unbounded))?.take(limit) {
+        keys.push(entry?.0.value().to_owned());
+    }
+    Ok(keys)
+}
+
 fn decoded<T: DeserializeOwned>(key: &str, document: &[u8]) -> Result<T, StoreFailure> {
     serde_json::from_slice(document).map_err(|error| StoreFailure::corrupt(key, &error))
 }

@@ -226,6 +226,10 @@ impl Link {
             Ok(Err(_)) => return Err(closed()),
             Err(_) => return Err(self.expire()),
         };
+        // The place may have come free at the very end.
+        if Instant::now() >= deadline {
+            return Err(self.expire());
+        }
         self.counters.calls.fetch_add(1, Relaxed);
         let whole = async {
             self.ready.get_or_try_init(|| migrations::run(&self.database)).await?;

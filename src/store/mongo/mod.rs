@@ -199,6 +199,22 @@ impl Documents for MongoDocuments {
         })
     }
 
+    fn list_meta<'a>(&'a self, after: Option<&'a str>, limit: usize) -> StoreFuture<'a, Vec<String>> {
+        let after = after.map(str::to_owned);
+        let limit = limit.clamp(1, MAX_ROOMS_A_CALL);
+        self.link.call(move |link| async move {
+            let filter = after.map_or_else(Document::new, |after| doc! { "_id": { "$gt": after } });
+            let meta = link.database().collection::<Document>(META);
+            let mut cursor =
+                meta.find(filter).sort(doc! { "_id": 1 }).projection(doc! { "_id": 1 }).limit(limit as i64).await?;
+            let mut keys = Vec::new();
+            while cursor.advance().await? {
+                keys.push(cursor.deserialize_current()?.get_str("_id").unwrap_or_default().to_owned());
+            }
+            Ok(keys)
+        })
+    }
+
     fn save_meta<'a>(&'a self, key: &'a str, document: Bytes) -> StoreFuture<'a, ()> {
         let checked = check_length("key", key.len(), MAX_KEY_BYTES)
             .and_then(|()| check_length("document", document.len(), MAX_DOCUMENT_BYTES));

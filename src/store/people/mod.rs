@@ -31,7 +31,8 @@ mod server_setting;
 mod session;
 mod user;
 
-use crate::store::collection::Collection;
+use bytes::Bytes;
+
 pub use crate::store::people::{
     audit::{Audit, AuditEntry},
     avatar::{Avatar, Avatars, MAX_AVATAR_BYTES},
@@ -44,6 +45,10 @@ pub use crate::store::people::{
     server_setting::{ServerSetting, ServerSettings},
     session::{LoginSession, MAX_SPENT_TOKENS, Revocation, Rotation, Sessions},
     user::{NewAccount, User, Users},
+};
+use crate::store::{
+    collection::{Collection, Draft},
+    document::{self, Document},
 };
 
 /// Every collection of people's documents: what a store makes, and what an export goes through.
@@ -60,3 +65,31 @@ pub static COLLECTIONS: &[&Collection] = &[
     &audit::COLLECTION,
     &server_setting::COLLECTION,
 ];
+
+/// A document of one of these collections as a store takes it, with the keys that it has by what it says.
+///
+/// # Errors
+/// Where it does not decode as one of the collection's.
+pub fn redraft(collection: &'static Collection, json: Bytes) -> Result<Draft, String> {
+    fn of<T: Document>(json: Bytes) -> Result<Draft, String> {
+        let document: T = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+        // What a newer server has added stays in it.
+        let draft = document::draft(&document).map_err(|error| error.to_string())?;
+        Ok(Draft { document: json, ..draft })
+    }
+    let redraft = match collection.name {
+        "users" => of::<User>,
+        "credentials" => of::<Credential>,
+        "sessions" => of::<LoginSession>,
+        "friendships" => of::<Friendship>,
+        "private_messages" => of::<PrivateMessage>,
+        "preferences" => of::<Preferences>,
+        "avatars" => of::<Avatar>,
+        "bans" => of::<ServerBan>,
+        "reports" => of::<Report>,
+        "audit" => of::<AuditEntry>,
+        "settings" => of::<ServerSetting>,
+        other => return Err(format!("no collection is named {other}")),
+    };
+    redraft(json)
+}
