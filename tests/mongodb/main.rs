@@ -7,6 +7,7 @@ mod support;
 mod contract;
 mod migrations;
 mod outages;
+mod server;
 mod transfer;
 
 use std::{sync::Arc, time::Duration};

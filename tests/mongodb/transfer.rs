@@ -185,7 +185,8 @@ async fn an_import_that_was_interrupted_goes_on_and_what_differs_is_told() {
         async move { transfer::import(&*other, &mut text.as_bytes(), overwrite).await.map_err(|error| error.to_string()) }
     };
     let whole = lines_of_one.join("\n") + "\n";
-    for cut in [0, 1, whole.len() / 2, whole.len() - 5] {
+    let length = whole.chars().count();
+    for cut in [0, 1, length / 2, length - 5] {
         let cut_off = import(whole.chars().take(cut).collect(), false).await.unwrap_err();
         assert!(cut_off.contains("cut off"), "{cut}: {cut_off}");
     }

@@ -11,13 +11,17 @@ use std::{
         OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
-use super::process::send_signal;
+use super::{DEADLINE, process::send_signal};
 
-/// A server of its own. Dropped, it is killed; it ends by itself where the test's process does.
+/// A server of its own. It ends by itself where the test's process does. Dropped, one with files of its own ends with
+/// those, and one in a given folder is killed, to be started there again.
 pub struct FerretDb {
     child: Child,
+    is_to_be_killed: bool,
     pub address: String,
 }
 
@@ -25,17 +29,17 @@ impl FerretDb {
     /// Starts one that forgets everything. None where it cannot be built: then the test has said so, unless
     /// `REQUIRE_SERVICES=1` makes it fail.
     pub fn start() -> Option<Self> {
-        Some(Self::of(Command::new(program()?)))
+        Some(Self::of(Command::new(program()?), false))
     }
 
     /// Starts one that keeps its files in this folder, at this address where one is given.
     pub fn start_in(folder: &Path, address: Option<&str>) -> Option<Self> {
         let mut command = Command::new(program()?);
         command.arg(folder).args(address);
-        Some(Self::of(command))
+        Some(Self::of(command, true))
     }
 
-    fn of(mut command: Command) -> Self {
+    fn of(mut command: Command, is_to_be_killed: bool) -> Self {
         // Its end is ours: the pipe closes with this process, however that ends.
         let mut child = command
             .stdin(Stdio::piped())
@@ -47,7 +51,7 @@ impl FerretDb {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
         let address = address.trim().to_owned();
         super::eventually("FerretDB listens", || TcpStream::connect(&address).is_ok());
-        Self { child, address }
+        Self { child, is_to_be_killed, address }
     }
 
     pub fn url(&self) -> String {
@@ -67,6 +71,14 @@ impl FerretDb {
 
 impl Drop for FerretDb {
     fn drop(&mut self) {
+        if !self.is_to_be_killed {
+            self.thaw();
+            drop(self.child.stdin.take());
+            let give_up = Instant::now() + DEADLINE;
+            while Instant::now() < give_up && !matches!(self.child.try_wait(), Ok(Some(_))) {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
