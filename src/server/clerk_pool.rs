@@ -159,6 +159,24 @@ impl ClerkPool {
         self.breaker.state(self.clock.now())
     }
 
+    /// Writes what has become of requests in Prometheus' text format.
+    pub fn render(&self, out: &mut String) {
+        use std::fmt::Write as _;
+        const METRIC: &str = "pianorhythm_documents_requests_total";
+        let _ = write!(
+            out,
+            "# HELP {METRIC} Requests for people's documents, by what became of them.\n# TYPE {METRIC} counter\n"
+        );
+        let ClerkFigures { calls, refused, expired, unasked } = &*self.figures;
+        for (outcome, count) in [("called", calls), ("refused", refused), ("expired", expired), ("unasked", unasked)] {
+            let _ = writeln!(out, "{METRIC}{{outcome=\"{outcome}\"}} {}", count.get());
+        }
+        const DEPTH: &str = "pianorhythm_documents_requests";
+        let _ =
+            write!(out, "# HELP {DEPTH} Requests for people's documents under way or waiting.\n# TYPE {DEPTH} gauge\n");
+        let _ = writeln!(out, "{DEPTH} {}", self.depth());
+    }
+
     /// A place with the clerk that has the fewest requests.
     fn place(&self) -> Result<Place, StoreError> {
         let loads = self.loads.iter().map(|load| load.load(Relaxed)).enumerate();

@@ -150,6 +150,7 @@ impl Stage for StageHandle {
 
     fn metrics(&self, out: &mut String) {
         Figures::render(&self.figures, out);
+        self.people.render(out);
         let hosts = self.remote.post().registry.hosts();
         let kinds: Vec<(&str, &str, &KindFigures)> = hosts
             .iter()

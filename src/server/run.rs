@@ -50,12 +50,14 @@ use crate::{
     },
     store::{
         DOCUMENTS_FILE, DataDir, Documents, EmbeddedDocuments, EmbeddedState, MongoDocuments, MongoSettings, State,
-        Store, StoreError, data_dir::DataDirError,
+        Store, StoreError, data_dir::DataDirError, people::Sessions as _,
     },
 };
 
 /// How often guests' rooms that nobody has used for a week are looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How many log-ins whose time is over are forgotten at a time.
+const SESSIONS_AT_ONCE: usize = 200;
 /// How long a guest's room is kept unused.
 const GUEST_ROOM_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What a shard may take beyond the grace time before it counts as stuck.
@@ -221,6 +223,7 @@ impl Server {
         let stores = Arc::new(StoreWatch::over(people.clone()));
         runtime.spawn(stores.clone().watch(state, documents.clone()));
         runtime.spawn(forget_guest_rooms(documents.clone(), clock.clone()));
+        runtime.spawn(forget_sessions(people.clone(), clock.clone()));
 
         let tell_time = clock.clone();
         let handle = Arc::new(StageHandle { remote, figures, clock, draining: AtomicBool::new(false), stores, people });
@@ -364,6 +367,19 @@ async fn forget_guest_rooms(documents: Arc<dyn Documents>, clock: Clock) {
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "guests' rooms could not be looked through"),
+        }
+        tokio::time::sleep(FORGET_EVERY).await;
+    }
+}
+
+/// Forgets log-ins whose time is over, for as long as it is polled.
+async fn forget_sessions(people: Arc<ClerkPool>, clock: Clock) {
+    loop {
+        match people.forget_sessions(clock.now(), SESSIONS_AT_ONCE).await {
+            // There may be more than one call gives.
+            Ok(SESSIONS_AT_ONCE) => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "log-ins whose time is over could not be forgotten"),
         }
         tokio::time::sleep(FORGET_EVERY).await;
     }

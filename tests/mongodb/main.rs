@@ -1,6 +1,8 @@
 //! The documents in a MongoDB: the contracts that every store keeps, on a real server, and what becomes of calls when that
 //! server is away, stands still, or ends in the middle.
 
+#![allow(clippy::disallowed_methods, reason = "these tests wait for a real process in real time")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

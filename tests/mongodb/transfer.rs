@@ -21,7 +21,7 @@ use pianorhythm_server::{
         people::{
             Audit as _, AuditEntry, Avatar, Avatars as _, Bans as _, Credential, FriendStep, Friendships as _,
             LoginSession, NewAccount, PreferenceStore as _, PrivateMessage, PrivateMessages as _, Proof, ServerBan,
-            ServerSetting, ServerSettings as _, Sessions as _, Subject, User, Users as _,
+            ServerSetting, Sessions as _, SettingStore as _, Subject, User, Users as _,
         },
         transfer,
     },

@@ -141,6 +141,9 @@ async fn as_many_calls_run_as_there_are_clerks_and_what_waits_is_bounded() {
         assert_eq!(answer.await.unwrap(), Ok(true));
     }
     assert_eq!(pool.depth(), 0);
+    let mut text = String::new();
+    pool.render(&mut text);
+    assert!(text.contains("pianorhythm_documents_requests_total{outcome=\"refused\"} 1\n"), "{text}");
 }
 
 #[tokio::test]

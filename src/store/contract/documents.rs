@@ -17,6 +17,7 @@ use crate::{
     store::{
         StoreError,
         documents::{Documents, MAX_DOCUMENT_BYTES, SavedRoom},
+        people::holdings::in_rooms,
     },
 };
 
@@ -37,6 +38,7 @@ macro_rules! documents_contract {
             rooms_are_listed_in_pages_in_order_of_their_keys
             rooms_of_guests_are_forgotten_when_unused_and_others_stay
             a_room_used_again_is_not_forgotten
+            what_a_user_owns_and_said_is_found_in_all_rooms
             settings_documents_come_back_as_they_were_saved
             a_document_that_is_too_long_is_refused
             a_working_store_says_so_and_a_closed_one_refuses
@@ -280,6 +282,27 @@ pub async fn a_room_used_again_is_not_forgotten(store: &dyn Documents) {
     assert_eq!(store.forget_guest_rooms(later).await, Ok(vec![]));
     assert_eq!(store.forget_guest_rooms(later + Duration::from_secs(1)).await, Ok(vec![key("used")]));
     assert_eq!(listed(store, 10).await, ["deleted", "taken over"]);
+}
+
+pub async fn what_a_user_owns_and_said_is_found_in_all_rooms(store: &dyn Documents) {
+    for (room, owner) in [("a", "clara"), ("b", "robert"), ("c", "clara")] {
+        save(store, RoomRecord { owner: Some(owner.into()), ..record(room) }).await;
+        say(store, room, &format!("in {room}")).await;
+        let other = ChatLine { user_id: "robert".into(), ..line("another's") };
+        store.save(RoomChange::Chat { key: key(room), line: other }).await.unwrap();
+    }
+    let (mut rooms, mut lines, mut after) = (Vec::new(), Vec::new(), None);
+    loop {
+        let (found, next) = in_rooms(store, &"clara".into(), after.as_ref(), 2).await.unwrap();
+        rooms.extend(found.rooms.into_iter().map(|room| room.key));
+        lines.extend(found.lines.into_iter().map(|(room, line)| (room, line.text)));
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(rooms, [key("a"), key("c")]);
+    assert_eq!(lines, ["a", "b", "c"].map(|room| (key(room), format!("in {room}"))));
 }
 
 pub async fn settings_documents_come_back_as_they_were_saved(store: &dyn Documents) {

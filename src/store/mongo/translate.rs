@@ -173,7 +173,7 @@ mod tests {
     fn what_looks_like_extended_json_is_an_object() {
         let value = json!({ "$oid": "507f1f77bcf86cd799439011", "$date": 1 });
         let document = to_document(value.as_object().unwrap());
-        assert_eq!(document.keys().collect::<Vec<_>>(), ["%24oid", "%24date"]);
+        assert_eq!(document.keys().collect::<Vec<_>>(), ["%24date", "%24oid"]);
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::future::Future;
 use serde_json::Value;
 
 use crate::{
-    protocol::ids::UserId,
+    domain::{chat::ChatLine, room::RoomRecord},
+    protocol::ids::{RoomKey, UserId},
     store::{
         StoreError,
         collection::{Collection, Collections, MAX_PAGE, Query, Record},
+        documents::{Documents, SavedRoom},
         key,
         people::{audit, avatar, credential, friendship, preferences, private_message, report, session, user},
     },
@@ -72,6 +74,37 @@ pub struct Holding {
 pub struct HoldingsCursor {
     place: usize,
     after: Option<String>,
+}
+
+/// What a user has in rooms: those that it owns, and what it said that they remember.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InRooms {
+    /// Its own.
+    pub rooms: Vec<RoomRecord>,
+    /// Its lines, oldest first in each room.
+    pub lines: Vec<(RoomKey, ChatLine)>,
+}
+
+/// Some of what a user has in saved rooms, and where to go on; none when that was all. Each call looks through `limit`
+/// rooms, whosever they are: rooms are not indexed by who speaks in them.
+pub async fn in_rooms(
+    store: &(impl Documents + ?Sized),
+    user: &UserId,
+    after: Option<&RoomKey>,
+    limit: usize,
+) -> Result<(InRooms, Option<RoomKey>), StoreError> {
+    let page = store.list_rooms(after, limit).await?;
+    let mut found = InRooms::default();
+    for room in page.rooms {
+        // It may have been deleted since it was listed.
+        let Some(SavedRoom { record, chat }) = store.load_room(&room.key).await? else { continue };
+        let lines = chat.into_iter().filter(|line| line.user_id == *user);
+        found.lines.extend(lines.map(|line| (room.key.clone(), line)));
+        if record.owner.as_ref() == Some(user) {
+            found.rooms.push(record);
+        }
+    }
+    Ok((found, page.next))
 }
 
 /// What is done with all that is a user's.

@@ -12,7 +12,7 @@
 //! | `bans` | [`ServerBan`] | [`Bans`]: of users and networks, from the whole server |
 //! | `reports` | [`Report`] | [`Reports`] |
 //! | `audit` | [`AuditEntry`] | [`Audit`]: who did what |
-//! | `settings` | [`ServerSetting`] | [`ServerSettings`]: what an admin changes at run time |
+//! | `settings` | [`ServerSetting`] | [`SettingStore`]: what an admin changes at run time |
 //!
 //! Every [`Collections`](crate::store::Collections) has all of these traits. Each write is one document; what takes
 //! several says so, and may be repeated until it is whole. [`holdings`] knows what of all this is one user's: to be given
@@ -42,7 +42,7 @@ pub use crate::store::people::{
     preferences::{MAX_PREFERENCES_BYTES, PreferenceStore, Preferences},
     private_message::{PrivateMessage, PrivateMessages},
     report::{Accused, Report, ReportState, ReportStep, Reports},
-    server_setting::{ServerSetting, ServerSettings},
+    server_setting::{ServerSetting, SettingStore},
     session::{LoginSession, MAX_SPENT_TOKENS, Revocation, Rotation, Sessions},
     user::{NewAccount, User, Users},
 };

@@ -43,7 +43,7 @@ impl Document for ServerSetting {
 }
 
 /// What is done with settings.
-pub trait ServerSettings: Collections {
+pub trait SettingStore: Collections {
     /// A setting; none where nobody has set it.
     fn setting(&self, name: &str) -> impl Future<Output = Result<Option<Kept<ServerSetting>>, StoreError>> + Send {
         document::get(self, name)
@@ -79,4 +79,4 @@ pub trait ServerSettings: Collections {
     }
 }
 
-impl<S: Collections + ?Sized> ServerSettings for S {}
+impl<S: Collections + ?Sized> SettingStore for S {}

@@ -121,7 +121,8 @@ pub trait Users: Collections {
     }
 
     /// Makes an account: its credential first, then the user, which is what claims the name. Repeated with the same, it
-    /// is done. A server that ends in between leaves a credential of nobody's, which is in nobody's way.
+    /// is done. A server that ends in between leaves a credential of nobody's: a password's is in nobody's way, and whoever
+    /// comes again with an identity at a provider whose user is not there is registered under the id that it names.
     ///
     /// # Errors
     /// [`StoreError::Taken`]: `by_name`, `by_email`, or `id` where the credential is another user's.
