@@ -34,8 +34,9 @@ use crate::{
 
 /// The version of the lines. One that older servers would misread is one more.
 const FORMAT: u64 = 1;
-/// Documents of a page.
+/// Documents of a page; fewer of those that are large.
 const PAGE: usize = 200;
+const LARGE_PAGE: usize = 10;
 /// The longest line: a room with its chat, or a document, with what goes around it.
 const MAX_LINE_BYTES: u64 = 4 * MAX_DOCUMENT_BYTES as u64;
 
@@ -98,8 +99,9 @@ pub async fn export(store: &dyn Store, out: &mut impl Write) -> Result<Transferr
     put(&Line::Begin { pianorhythm_export: FORMAT })?;
     for collection in people::COLLECTIONS {
         let mut after = None;
+        let limit = if collection.name == "avatars" { LARGE_PAGE } else { PAGE };
         loop {
-            let found = store.list(collection, Query { after, limit: PAGE, ..Query::default() }).await?;
+            let found = store.list(collection, Query { after, limit, ..Query::default() }).await?;
             for (id, record) in &found {
                 let document = serde_json::from_slice(&record.document).map_err(|error| StoreError::Corrupt {
                     key: format!("{}/{id}", collection.name),

@@ -37,7 +37,10 @@ impl<'t> Shelves<'t> {
         draft: &Draft,
         expected: Expected,
     ) -> Result<Outcome, StoreFailure> {
-        let there = self.stored(collection, &draft.id)?;
+        let there = match self.stored(collection, &draft.id) {
+            Ok(there) => there,
+            Err(failure) => return refused(failure),
+        };
         let revision = match (expected, &there) {
             (Expected::Absent, None) => 1,
             (Expected::Revision(expected), Some(there)) if there.revision == expected => expected + 1,
@@ -81,7 +84,11 @@ impl<'t> Shelves<'t> {
         id: &str,
         revision: Option<u64>,
     ) -> Result<Outcome, StoreFailure> {
-        let Some(there) = self.stored(collection, id)? else { return Ok(Outcome::Removed(false)) };
+        let there = match self.stored(collection, id) {
+            Ok(Some(there)) => there,
+            Ok(None) => return Ok(Outcome::Removed(false)),
+            Err(failure) => return refused(failure),
+        };
         if revision.is_some_and(|revision| revision != there.revision) {
             return Ok(Outcome::Refused(StoreError::Conflict));
         }
@@ -104,6 +111,14 @@ impl<'t> Shelves<'t> {
             }
         }
         Ok(())
+    }
+}
+
+/// One document that does not decode is its writer's trouble, and not that of the others in the commit.
+fn refused(failure: StoreFailure) -> Result<Outcome, StoreFailure> {
+    match failure.error {
+        error @ StoreError::Corrupt { .. } => Ok(Outcome::Refused(error)),
+        error => Err(StoreFailure { error }),
     }
 }
 

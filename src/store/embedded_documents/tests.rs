@@ -155,6 +155,37 @@ async fn a_file_of_the_first_version_opens_with_its_rooms_and_takes_peoples_docu
     }
 }
 
+#[tokio::test]
+async fn a_document_that_does_not_decode_is_told_to_who_asks_for_it_and_to_nobody_else() {
+    use crate::store::{
+        contract::people::user,
+        document::{self, Document as _},
+        people::{User, Users as _},
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    document::insert(&*store, &user("clara")).await.unwrap();
+    store.close().await.unwrap();
+    let database = redb::Database::open(path_in(&folder)).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let documents: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("documents");
+    transaction.open_table(documents).unwrap().insert(("users", "broken"), &b"?"[..]).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+
+    let store = opened(&folder);
+    let broken = User { id: "broken".into(), ..user("other") };
+    let (insert, rename) = futures_util::join!(
+        document::insert(&*store, &broken),
+        store.change_user(&broken.id, |_| document::Verdict::Keep(()))
+    );
+    assert!(matches!(insert, Err(StoreError::Corrupt { ref key, .. }) if key == "users/broken"), "{insert:?}");
+    assert!(matches!(rename, Err(StoreError::Corrupt { .. })), "{rename:?}");
+    assert!(matches!(store.delete(User::COLLECTION, "broken", None).await, Err(StoreError::Corrupt { .. })));
+    assert_eq!(store.counts().failed, 0, "the file is well");
+    assert_eq!(store.user_by_name("clara").await.unwrap().unwrap().document, user("clara"));
+}
+
 #[test]
 fn what_is_no_file_of_documents_is_refused_with_its_path_and_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
