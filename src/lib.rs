@@ -26,12 +26,15 @@
 //! A note's way: `net::readiness` says its socket is ready → `server::inbound` reads, `net::decoder` unmasks →
 //! [`protocol::codec`] → `domain::room` validates, charges the quota, stamps → `server::rooms` has it encoded and framed
 //! once (`net::frame`) and appends the shared frame to each member's `net::outbox` → one vectored write a
-//! member, at the end of the turn or of the room's gathering.
+//! member, at the end of the turn or of the room's gathering. A room that has outgrown its core sends each shard where members
+//! of it live one batch a turn, too; see `server::spill`.
 //!
 //! # Invariants
 //!
 //! - Nothing on a shard blocks, takes a lock for longer than a queue's push, parses HTTP, hashes a password, or waits for a store.
-//! - A connection and the room it plays in are on the same shard: relaying a note crosses no channel.
+//! - A connection and the room it plays in are on the same shard, and relaying a note crosses no channel, up to `spill_after`
+//!   members. Of a larger room the owner and so many are; the others are in branches on other shards, which decide nothing:
+//!   every note is validated, stamped and ordered at home, and goes out in one message a shard a turn.
 //! - A note never sticks: the room knows what each participant holds, and lets go of it when that participant leaves, is
 //!   silenced or vanishes. Notes that end are never refused and never shed.
 //! - What one participant sends arrives in order at every other member; who misses something is told by `Gap`.

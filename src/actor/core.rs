@@ -433,6 +433,16 @@ impl<W: World> Core<W> {
         self.send_parcel(host as u16, lane, parcel);
     }
 
+    /// Sends at once what has gathered for other hosts: for worlds that have something to send after their actors' turn.
+    pub fn send_out(&mut self) {
+        self.outbox.flush(&self.post);
+    }
+
+    /// The hosts, by number.
+    pub fn hosts(&self) -> &[crate::actor::parcel::HostEntry] {
+        self.post.registry.hosts()
+    }
+
     /// Futures that are not done.
     #[cfg(test)]
     pub(crate) fn tasks(&self) -> usize {

@@ -15,7 +15,7 @@ use crate::{
     protocol::MAX_MESSAGE_BYTES,
     server::{
         clerk_pool::ClerkSettings,
-        settings::{ServerSettings, StageSettings},
+        settings::{ServerSettings, StageSettings, pending_bounds},
     },
     store::{EmbeddedDocumentsSettings, EmbeddedStateSettings, MongoSettings, expiring_map},
 };
@@ -71,7 +71,11 @@ impl Config {
                 close_bytes: stage.outbox_close_bytes,
                 close_age: stage.outbox_close_age,
             },
-            socket: SocketSettings { send_buffer: stage.socket_send_buffer, user_timeout: stage.tcp_user_timeout },
+            socket: SocketSettings {
+                send_buffer: stage.socket_send_buffer,
+                user_timeout: stage.tcp_user_timeout,
+                ..SocketSettings::default()
+            },
             gather_max: stage.gather_max,
             input: Rate::per_second(stage.input_bytes_per_second, stage.input_bytes_per_second.saturating_mul(4)),
             // The protocol's, not a server's to choose.
@@ -81,6 +85,8 @@ impl Config {
             join_timeout: stage.join_timeout,
             commit_timeout: StageSettings::default().commit_timeout,
             hand_off_timeout: stage.hand_off_timeout,
+            spill_after: stage.spill_after,
+            spill_pending: pending_bounds(stage.spill_pending_bytes, stage.spill_pending_age),
             close_timeout: stage.close_timeout,
             grace_time: self.server.grace_time,
             rates: self.rate_limits(),

@@ -166,6 +166,12 @@ settings! {
         join_timeout: Duration, "join_timeout_ms" = "10000" in 100..=600_000;
         /// How long a hand-off of a connection waits for a place at the other shard, in milliseconds.
         hand_off_timeout: Duration, "hand_off_timeout_ms" = "1000" in 10..=60_000;
+        /// Members of a room that stay on its own shard; further ones live on other shards, and come back below half of it.
+        spill_after: usize, "spill_after" = "200" in 2..=1_000_000;
+        /// Bytes that wait for such a shard; past it notes for the members there are shed, and past four times it they are closed.
+        spill_pending_bytes: usize, "spill_pending_bytes" = "262144" in 16_384..=1_073_741_824;
+        /// The same for what has waited so long, in milliseconds; past five times it they are closed.
+        spill_pending_age: Duration, "spill_pending_age_ms" = "2000" in 10..=600_000;
         /// How long a closed connection may take to say good-bye, in milliseconds.
         close_timeout: Duration, "close_timeout_ms" = "1000" in 10..=60_000;
     }

@@ -56,6 +56,12 @@ defects! {
     TellNoGap;
     /// What a connection has missed is not counted when it moves.
     CountNoShedAtMove;
+    /// A member that a room calls back from a branch loses what it has said last.
+    LoseSaidAtRecall;
+    /// The members of a branch are not told what they have missed.
+    TellNoGapAway;
+    /// What a room keeps for a member on its way back is lost.
+    LoseKeptAtReturn;
 }
 
 /// Has this thread's server do something wrong, or nothing.

@@ -11,10 +11,14 @@ static ONE_IN: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     static NEXT: Cell<u32> = const { Cell::new(0) };
+    static NEXT_SELDOM: Cell<u32> = const { Cell::new(0) };
     static STATE: Cell<u64> = const { Cell::new(0x9E37_79B9_7F4A_7C15) };
     /// What this thread was told for itself.
     static HERE: Cell<Option<u32>> = const { Cell::new(None) };
 }
+
+/// How much more seldom what costs a connection fails.
+const SELDOM: u32 = 24;
 
 /// What panics on purpose say.
 pub const CAUSE: &str = "a fault on purpose";
@@ -35,6 +39,11 @@ pub fn at(nth: u32) {
     NEXT.set(nth);
 }
 
+/// The same for the points that fail [seldom](seldom).
+pub fn at_seldom(nth: u32) {
+    NEXT_SELDOM.set(nth);
+}
+
 /// A point where something may fail.
 ///
 /// # Panics
@@ -43,7 +52,24 @@ pub fn point() {
     let next = NEXT.get();
     NEXT.set(next.saturating_sub(1));
     assert!(next != 1, "{CAUSE}");
-    let one_in = HERE.get().unwrap_or_else(|| ONE_IN.load(Ordering::Relaxed));
+    draw(1);
+}
+
+/// The same where a failure costs a connection: one time in [`SELDOM`] as many, and only where this thread was told for itself.
+///
+/// # Panics
+/// As that.
+pub fn seldom() {
+    let next = NEXT_SELDOM.get();
+    NEXT_SELDOM.set(next.saturating_sub(1));
+    assert!(next != 1, "{CAUSE}");
+    if HERE.get().is_some() {
+        draw(SELDOM);
+    }
+}
+
+fn draw(seldom: u32) {
+    let one_in = HERE.get().unwrap_or_else(|| ONE_IN.load(Ordering::Relaxed)).saturating_mul(seldom);
     if one_in == 0 {
         return;
     }

@@ -13,7 +13,7 @@ use crate::{
         decoder::Decoder,
         frame,
         outbox::{Bounds, Class, Outbox, Pushed, Shed},
-        socket::Socket,
+        socket::{Socket, SocketSettings},
     },
     protocol::{
         codec::Format,
@@ -166,6 +166,13 @@ impl Wire {
         self.outbox.push_last(frame, now);
     }
 
+    /// Queues what was kept for it elsewhere, behind what waits, and behind the gaps that wait to be told.
+    pub fn absorb(&mut self, kept: Outbox, now: Timestamp, bounds: &Bounds) {
+        let gaps = self.outbox.take_all_gaps();
+        self.push_gap_frames(&gaps, now, bounds);
+        self.outbox.absorb(kept);
+    }
+
     /// The connection leaves its room: what waits of it is not shed, and its gaps are not told, in the next.
     pub fn leave_room(&mut self) {
         self.outbox.leave_room();
@@ -194,6 +201,21 @@ impl Wire {
         if self.outbox.is_empty() { WriteOutcome::Drained } else { WriteOutcome::Blocked }
     }
 
+    /// Looks at what the kernel holds, and for how long it has.
+    pub fn look_at_kernel(&mut self, now: Timestamp) {
+        if self.outbox.may_be_held()
+            && let Some(unsent) = self.socket.untaken()
+        {
+            self.outbox.look(unsent, now);
+        }
+    }
+
+    /// Has the kernel take what is left though its buffer is full: a close frame of one that does not read is to be there when it does,
+    /// and not to wait here for it.
+    pub fn make_room(&mut self, settings: &SocketSettings) {
+        self.socket.make_room(settings);
+    }
+
     /// Drops what waits to be written, but a frame that is half written.
     pub fn drop_backlog(&mut self) {
         self.outbox.drop_backlog();
@@ -207,11 +229,16 @@ impl Wire {
     /// Queues the gaps that are due; false where none are.
     fn push_gaps(&mut self, now: Timestamp, bounds: &Bounds) -> bool {
         let gaps = self.outbox.take_gaps(now, bounds);
-        for &(participant, next_sequence) in &gaps {
-            let gap = ClientMessage::event(Message::Gap(Gap { participant, next_sequence }));
-            let _ = self.outbox.push(frame::message(self.format, &gap), Class::Essential, now, bounds);
-        }
+        self.push_gap_frames(&gaps, now, bounds);
         !gaps.is_empty()
+    }
+
+    fn push_gap_frames(&mut self, gaps: &[(u32, u32)], now: Timestamp, bounds: &Bounds) {
+        for &(participant, next) in gaps {
+            let gap = ClientMessage::event(Message::Gap(Gap { participant, next_sequence: next }));
+            let class = Class::Gap { participant, next };
+            let _ = self.outbox.push(frame::message(self.format, &gap), class, now, bounds);
+        }
     }
 }
 

@@ -25,6 +25,13 @@ pub enum Class {
     },
     /// An avatar's position: the first to go, replaced by the next.
     Cursor,
+    /// That notes are missing which never came here. It goes with what is shed around it: what is told then comes once, and last.
+    Gap {
+        /// Whose.
+        participant: u32,
+        /// The sequence number it goes on from.
+        next: u32,
+    },
 }
 
 /// When a connection counts as falling behind. Bytes count what the kernel holds.
@@ -81,7 +88,7 @@ impl Sheddable {
         match class {
             Class::Midi { .. } => self.midi += 1,
             Class::Cursor => self.cursors += 1,
-            Class::Essential => {}
+            Class::Essential | Class::Gap { .. } => {}
         }
     }
 
@@ -89,7 +96,37 @@ impl Sheddable {
         match class {
             Class::Midi { .. } => self.midi -= 1,
             Class::Cursor => self.cursors -= 1,
-            Class::Essential => {}
+            Class::Essential | Class::Gap { .. } => {}
+        }
+    }
+}
+
+/// For how long the kernel has held what was written: the peer's side takes it too slowly, or not at all, and the outbox does not
+/// see it, for everything fits into the kernel's buffer.
+///
+/// Known by looking at it now and then: what had been written by one look, and has not all been taken by the next, has been held for
+/// the time between. A peer that is only a round trip away never is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Held {
+    /// Bytes that were written in all.
+    written: u64,
+    /// Of these, the first so many were taken, as of the last look.
+    taken: u64,
+    /// What is waited for: that so many are taken, and since when.
+    mark: Option<(u64, Timestamp)>,
+    /// For how long, as of the last look.
+    age: Duration,
+}
+
+impl Held {
+    fn look(&mut self, unsent: usize, now: Timestamp) {
+        self.taken = self.written.saturating_sub(unsent as u64);
+        match self.mark {
+            Some((until, since)) if self.taken < until => self.age = now.since(since),
+            _ => {
+                self.mark = (self.taken < self.written).then_some((self.written, now));
+                self.age = Duration::ZERO;
+            }
         }
     }
 }
@@ -101,6 +138,16 @@ pub struct Shed {
     pub midi: u64,
     /// Avatar positions.
     pub cursors: u64,
+    /// Gaps that were told.
+    pub gaps: u64,
+}
+
+impl std::ops::AddAssign for Shed {
+    fn add_assign(&mut self, other: Self) {
+        self.midi += other.midi;
+        self.cursors += other.cursors;
+        self.gaps += other.gaps;
+    }
 }
 
 /// One connection's queue. Moves with its connection.
@@ -115,6 +162,9 @@ pub struct Outbox {
     bytes: usize,
     /// Bytes the kernel held when it last took no more.
     kernel: usize,
+    /// For how long it has held what.
+    #[serde(default)]
+    held: Held,
     /// It lags: from the bound on until half of it.
     sheds_cursors: bool,
     /// It lags so much that shedding cursors was not enough.
@@ -150,6 +200,11 @@ impl Outbox {
                 self.note_gap(participant, sequence);
                 Pushed::Shed
             }
+            Class::Gap { participant, next } if self.gaps.iter().any(|(of, _)| *of == participant) => {
+                // One that waits to be told is told of all of it.
+                self.remember_gap(participant, next);
+                Pushed::Queued
+            }
             _ => {
                 self.bytes += frame.len();
                 self.sheddable.add(class);
@@ -168,18 +223,43 @@ impl Outbox {
         self.queue.push_back(Entry { frame, class: Class::Essential, at: now });
     }
 
+    /// Keeps a frame for a connection that is elsewhere, for [`absorb`](Self::absorb). Nothing of it is written meanwhile, and no
+    /// gap told: once notes were shed they are shed until then.
+    pub fn keep(&mut self, frame: Bytes, class: Class, now: Timestamp, bounds: &Bounds) -> Pushed {
+        match class {
+            Class::Midi { participant, sequence } if self.has_gaps() => {
+                self.note_gap(participant, sequence);
+                Pushed::Shed
+            }
+            _ => self.push(frame, class, now, bounds),
+        }
+    }
+
+    /// Takes in what was [kept](Self::keep) for it elsewhere, behind what waits; nothing of that is written yet, and what gaps waited to be
+    /// told here have been.
+    pub fn absorb(&mut self, kept: Self) {
+        self.bytes += kept.bytes;
+        self.sheddable.midi += kept.sheddable.midi;
+        self.sheddable.cursors += kept.sheddable.cursors;
+        self.queue.extend(kept.queue);
+        self.sheds_cursors |= kept.sheds_cursors;
+        self.sheds_midi |= kept.sheds_midi;
+        for (participant, next) in kept.gaps {
+            self.remember_gap(participant, next);
+        }
+        self.shed += kept.shed;
+    }
+
     /// The connection leaves its room: participants' numbers mean others in the next. What waits of the old room is sent
     /// and not shed any more, and gaps in it are not told.
     pub fn leave_room(&mut self) {
         self.gaps.clear();
-        if self.sheddable.midi > 0 {
-            for entry in &mut self.queue {
-                if matches!(entry.class, Class::Midi { .. }) {
-                    entry.class = Class::Essential;
-                }
+        for entry in &mut self.queue {
+            if matches!(entry.class, Class::Midi { .. } | Class::Gap { .. }) {
+                entry.class = Class::Essential;
             }
-            self.sheddable.midi = 0;
         }
+        self.sheddable.midi = 0;
     }
 
     /// Looks at the age of what waits without a push: true where the connection is to be closed.
@@ -195,6 +275,12 @@ impl Outbox {
             return Vec::new();
         }
         (self.sheds_cursors, self.sheds_midi) = (false, false);
+        self.take_all_gaps()
+    }
+
+    /// All the gaps to tell, whether the connection keeps up or not.
+    pub fn take_all_gaps(&mut self) -> Vec<(u32, u32)> {
+        self.shed.gaps += self.gaps.len() as u64;
         std::mem::take(&mut self.gaps)
     }
 
@@ -217,6 +303,7 @@ impl Outbox {
     /// Takes away what was written.
     pub fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
+        self.held.written += written as u64;
         while written > 0 {
             let Some(entry) = self.queue.front() else { return };
             let left = entry.frame.len() - self.written;
@@ -253,10 +340,23 @@ impl Outbox {
         self.kernel = bytes;
     }
 
+    /// The kernel may hold something: it is worth a look.
+    pub fn may_be_held(&self) -> bool {
+        self.held.taken < self.held.written
+    }
+
+    /// The kernel holds this many bytes now.
+    pub fn look(&mut self, unsent: usize, now: Timestamp) {
+        self.held.look(unsent, now);
+    }
+
     /// The shard stood still for so long: nobody could be written to, so nobody's reading is to blame for the age of what waits.
     pub fn stood_still(&mut self, stall: Duration) {
         for entry in &mut self.queue {
             entry.at = entry.at + stall;
+        }
+        if let Some((_, since)) = &mut self.held.mark {
+            *since = *since + stall;
         }
     }
 
@@ -282,7 +382,8 @@ impl Outbox {
 
     fn is_past(&self, bytes: usize, age: Duration, extra: usize, now: Timestamp) -> bool {
         let oldest = self.queue.front().map_or(now, |entry| entry.at);
-        !self.queue.is_empty() && (self.bytes + self.kernel + extra > bytes || now.since(oldest) > age)
+        self.held.age > age
+            || !self.queue.is_empty() && (self.bytes + self.kernel + extra > bytes || now.since(oldest) > age)
     }
 
     fn shed_cursors(&mut self) {
@@ -293,7 +394,7 @@ impl Outbox {
 
     fn shed_midi(&mut self) {
         if self.sheddable.midi > 0 {
-            self.shed_where(|class| matches!(class, Class::Midi { .. }));
+            self.shed_where(|class| matches!(class, Class::Midi { .. } | Class::Gap { .. }));
         }
     }
 
@@ -318,6 +419,7 @@ impl Outbox {
             match class {
                 Class::Midi { participant, sequence } => self.note_gap(participant, sequence),
                 Class::Cursor => self.shed.cursors += 1,
+                Class::Gap { participant, next } => self.remember_gap(participant, next),
                 Class::Essential => {}
             }
         }
@@ -325,7 +427,10 @@ impl Outbox {
 
     fn note_gap(&mut self, participant: u32, sequence: u32) {
         self.shed.midi += 1;
-        let next = sequence.wrapping_add(1);
+        self.remember_gap(participant, sequence.wrapping_add(1));
+    }
+
+    fn remember_gap(&mut self, participant: u32, next: u32) {
         match self.gaps.iter_mut().find(|(of, _)| *of == participant) {
             Some((_, after)) => *after = next,
             None => self.gaps.push((participant, next)),
@@ -375,7 +480,7 @@ mod tests {
         outbox.push(frame(40), Class::Cursor, START, &BOUNDS);
         outbox.push(frame(40), midi(1), START, &BOUNDS);
         assert_eq!(outbox.push(frame(40), Class::Essential, START, &BOUNDS), Pushed::Queued);
-        assert_eq!(outbox.take_shed(), Shed { midi: 0, cursors: 1 });
+        assert_eq!(outbox.take_shed(), Shed { midi: 0, cursors: 1, gaps: 0 });
         assert_eq!(outbox.bytes(), 80);
     }
 
@@ -386,7 +491,7 @@ mod tests {
         outbox.push(frame(40), midi(1), START, &BOUNDS);
         assert_eq!(outbox.push(frame(40), midi(2), START, &BOUNDS), Pushed::Queued);
         assert_eq!(outbox.push(frame(10), Class::Cursor, START, &BOUNDS), Pushed::Shed, "not yet below the half");
-        assert_eq!((outbox.take_shed(), outbox.has_gaps()), (Shed { midi: 0, cursors: 2 }, false));
+        assert_eq!((outbox.take_shed(), outbox.has_gaps()), (Shed { midi: 0, cursors: 2, gaps: 0 }, false));
     }
 
     #[test]
@@ -468,6 +573,62 @@ mod tests {
     }
 
     #[test]
+    fn what_was_kept_elsewhere_goes_behind_what_waits_with_its_gaps() {
+        let (mut outbox, mut kept) = (Outbox::default(), Outbox::default());
+        outbox.push(frame(10), midi(1), START, &BOUNDS);
+        kept.push(frame(95), midi(2), START, &BOUNDS);
+        kept.push(frame(10), midi(3), START, &BOUNDS);
+        kept.push(frame(20), Class::Essential, START, &BOUNDS);
+        assert!(kept.has_gaps());
+        let (gaps, shed) = (kept.gaps.clone(), kept.shed);
+        let (bytes, frames) = (kept.bytes(), kept.len());
+        outbox.absorb(kept);
+        assert_eq!((outbox.bytes(), outbox.len()), (10 + bytes, 1 + frames));
+        assert_eq!((outbox.gaps.clone(), outbox.shed), (gaps, shed));
+        outbox.advance(10 + bytes);
+        assert_eq!(outbox.sheddable, Sheddable::default());
+    }
+
+    #[test]
+    fn what_is_kept_elsewhere_has_no_notes_behind_a_gap_that_nobody_tells() {
+        let mut kept = Outbox::default();
+        kept.keep(frame(90), midi(1), START, &BOUNDS);
+        kept.keep(frame(20), midi(2), START, &BOUNDS);
+        assert_eq!(kept.gaps, [(1, 3)], "the first goes, too");
+        assert_eq!(kept.keep(frame(10), midi(3), START, &BOUNDS), Pushed::Shed, "though nothing waits any more");
+        assert_eq!(kept.keep(frame(10), Class::Essential, START, &BOUNDS), Pushed::Queued);
+        assert_eq!((kept.gaps, kept.shed.midi), (vec![(1, 4)], 3));
+    }
+
+    #[test]
+    fn a_gap_that_came_from_elsewhere_is_told_once_with_what_is_shed_around_it() {
+        let gap = |next| Class::Gap { participant: 1, next };
+        // One waits to be told: the other goes into it.
+        let mut outbox = Outbox::default();
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!(outbox.push(frame(10), midi(4), START, &BOUNDS), Pushed::Shed);
+        outbox.push(frame(10), gap(20), START, &BOUNDS);
+        assert_eq!((outbox.len(), outbox.gaps.clone()), (1, vec![(1, 20)]));
+
+        // It waits among notes that are shed.
+        let mut outbox = Outbox::default();
+        outbox.push(frame(40), midi(4), START, &BOUNDS);
+        outbox.push(frame(40), gap(20), START, &BOUNDS);
+        outbox.push(frame(10), midi(20), START, &BOUNDS);
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!((outbox.len(), outbox.gaps.clone(), outbox.shed.midi), (1, vec![(1, 21)], 2));
+        assert_eq!(outbox.bytes(), 95);
+
+        // In the next room it says nothing.
+        let mut outbox = Outbox::default();
+        outbox.push(frame(40), gap(20), START, &BOUNDS);
+        outbox.leave_room();
+        outbox.push(frame(40), midi(1), START, &BOUNDS);
+        outbox.push(frame(95), Class::Essential, START, &BOUNDS);
+        assert_eq!(outbox.gaps, [(1, 2)]);
+    }
+
+    #[test]
     fn what_may_be_shed_is_counted_however_it_leaves() {
         let mut outbox = Outbox::default();
         outbox.push(frame(10), midi(1), START, &BOUNDS);
@@ -481,6 +642,47 @@ mod tests {
         assert_eq!(outbox.sheddable, Sheddable { midi: 0, cursors: 1 });
         outbox.advance(5);
         assert_eq!(outbox.sheddable, Sheddable::default());
+    }
+
+    #[test]
+    fn what_the_kernel_has_held_for_too_long_counts_though_nothing_waits() {
+        let mut outbox = Outbox::default();
+        let later = |ms| START + Duration::from_millis(ms);
+        outbox.push(frame(40), midi(1), START, &BOUNDS);
+        outbox.advance(40);
+        assert!(outbox.may_be_held());
+        outbox.look(40, START);
+        // It is taken, and other bytes are on their way: nothing is late.
+        outbox.push(frame(40), midi(2), later(1900), &BOUNDS);
+        outbox.advance(40);
+        outbox.look(40, later(1900));
+        assert_eq!(outbox.push(frame(40), midi(3), later(2500), &BOUNDS), Pushed::Queued);
+        outbox.advance(40);
+        // From here on nothing is taken.
+        outbox.look(80, later(3900));
+        assert_eq!(outbox.push(frame(10), midi(4), later(3900), &BOUNDS), Pushed::Queued, "two seconds, and no more");
+        outbox.advance(10);
+        outbox.look(90, later(3901));
+        assert_eq!(outbox.push(frame(40), midi(5), later(3901), &BOUNDS), Pushed::Shed);
+        assert!(outbox.take_gaps(later(3901), &BOUNDS).is_empty(), "not while it lags");
+        assert!(!outbox.is_overdue(later(3901), &BOUNDS));
+        outbox.look(90, later(6901));
+        assert!(outbox.is_overdue(later(6901), &BOUNDS));
+        // It reads again.
+        outbox.look(0, later(7000));
+        assert!(!outbox.is_overdue(later(7000), &BOUNDS) && !outbox.may_be_held());
+        assert_eq!(outbox.take_gaps(later(7000), &BOUNDS), [(1, 6)]);
+    }
+
+    #[test]
+    fn what_the_kernel_holds_while_the_shard_stands_still_is_nobodys_delay() {
+        let mut outbox = Outbox::default();
+        outbox.push(frame(40), midi(1), START, &BOUNDS);
+        outbox.advance(40);
+        outbox.look(40, START);
+        outbox.stood_still(Duration::from_secs(10));
+        outbox.look(40, START + Duration::from_secs(11));
+        assert_eq!(outbox.push(frame(40), midi(2), START + Duration::from_secs(11), &BOUNDS), Pushed::Queued);
     }
 
     #[test]

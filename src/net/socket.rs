@@ -16,13 +16,18 @@ pub struct SocketSettings {
     pub send_buffer: usize,
     /// Unacknowledged for this long, the kernel gives the connection up.
     pub user_timeout: Duration,
+    /// What the kernel holds is looked at, and for how long it has. Not where the time is another than the kernel's, as in tests.
+    pub watches_kernel: bool,
 }
 
 impl Default for SocketSettings {
     fn default() -> Self {
-        Self { send_buffer: 32 * 1024, user_timeout: Duration::from_secs(20) }
+        Self { send_buffer: 32 * 1024, user_timeout: Duration::from_secs(20), watches_kernel: true }
     }
 }
+
+/// How many times what the kernel may hold it may hold in the end. What is left then is no more than the rest of one frame and a close.
+const LAST_ROOM: usize = 4;
 
 /// A non-blocking stream socket.
 #[derive(Debug)]
@@ -53,6 +58,21 @@ impl Socket {
     /// Writes what the kernel takes.
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         retry(|| (&self.0).write_vectored(slices))
+    }
+
+    /// [`Socket::unsent`] where that tells what the peer has not taken: a simulation's sockets count in a coin of their own.
+    pub fn untaken(&self) -> Option<usize> {
+        #[cfg(feature = "simulation")]
+        if SockRef::from(&self.0).domain().ok()? == socket2::Domain::UNIX {
+            return None;
+        }
+        Some(self.unsent())
+    }
+
+    /// Lets the kernel hold more, for the last that is written.
+    pub fn make_room(&self, settings: &SocketSettings) {
+        // Where the system refuses, what is last waits for the peer or goes with it.
+        let _ = SockRef::from(&self.0).set_send_buffer_size(settings.send_buffer.saturating_mul(LAST_ROOM));
     }
 
     /// Bytes written that the peer has not acknowledged.

@@ -8,7 +8,7 @@ use std::time::Duration;
 macro_rules! close_codes {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $meaning:literal, $retry:expr;)*) => {
         /// Why a connection ends.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         pub enum CloseCode { $($(#[$doc])* $variant,)* }
 
         impl CloseCode {

@@ -8,6 +8,7 @@ use crate::{
         directory_keeper::DirectoryMessage,
         room_actor::{RoomActor, Seat},
         stage::Stage,
+        stall::STALL,
     },
 };
 
@@ -48,13 +49,27 @@ impl Stage {
         figures.connections.set(self.peers.len() as u64);
         figures.rooms.set(self.rooms.len() as u64);
         figures.users.set(self.users.len() as u64);
+        figures.branches.set(self.branches.len() as u64);
+        figures.branch_members.set(self.branches.iter().map(|(_, branch)| branch.members().len() as u64).sum());
+        let (mut away, mut batches, mut bytes) = (0, 0, 0);
+        for cell in self.spilled.iter().filter_map(|&room| self.rooms.get(room)?.cell()) {
+            let pending = cell.away.pending();
+            (away, batches, bytes) = (away + cell.away.len(), batches + pending.0, bytes + pending.1);
+        }
+        figures.members_away.set(away as u64);
+        figures.spill_pending_batches.set(batches);
+        figures.spill_pending_bytes.set(bytes as u64);
+        figures.spill_inward_waiting.set(self.inwards.len() as u64);
         figures.usage_permille.set((self.gather.usage() * 1000.0) as u64);
     }
 
     fn check_peer(&mut self, key: usize) {
         let settings = &self.settings;
-        let peer = &self.peers[key];
         let now = self.now;
+        if settings.socket.watches_kernel {
+            self.peers[key].wire.look_at_kernel(now);
+        }
+        let peer = &self.peers[key];
         if let Some(closing) = peer.closing {
             if now >= closing.until {
                 self.remove(key);
@@ -65,10 +80,10 @@ impl Stage {
             return self.close(key, CloseCode::TooSlow);
         }
         let silent = now.since(peer.state.last_heard);
-        if silent >= settings.heartbeat_interval * 3 {
+        if silent >= settings.heartbeat_interval * 3 && !self.waits_for_home(key) {
             return self.close(key, CloseCode::Idle);
         }
-        let is_roomless = peer.seat.is_none() && peer.state.joining.is_none();
+        let is_roomless = peer.is_roomless() && peer.state.joining.is_none();
         if is_roomless && now.since(peer.state.last_active) >= settings.roomless_idle_timeout {
             return self.close(key, CloseCode::Idle);
         }
@@ -89,8 +104,11 @@ impl Stage {
 
     fn check_room(&mut self, id: ActorId) {
         let now = self.now;
-        let Some(cell) = self.rooms.get(id).and_then(RoomActor::cell) else { return };
+        let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut) else { return };
         if cell.room.next_deadline().is_some_and(|deadline| deadline <= now) {
+            for participant in cell.away.unheard(now, STALL) {
+                cell.room.heard(participant, now);
+            }
             // Where it fails at it, it is tried again, until that is too often and the room ends.
             let _ = self
                 .in_room(Seat { room: id, participant: Participant(0) }, |room, now, effects| room.tick(now, effects));
@@ -100,7 +118,14 @@ impl Stage {
             return;
         }
         let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut) else { return };
-        cell.is_retiring &= cell.members.is_empty();
+        cell.is_retiring &= cell.is_empty();
+        if cell.away.has_branches() {
+            cell.away.sweep(now);
+            // Who has got the crown elsewhere comes home.
+            if let Some(owner) = cell.room.owner_in() {
+                cell.away.recall_one(owner, now);
+            }
+        }
         let clamped = cell.room.clamped();
         self.figures.clamped.add(clamped - cell.clamped);
         cell.clamped = clamped;
@@ -122,5 +147,6 @@ impl Stage {
     pub(super) fn count_shed(&self, shed: Shed) {
         self.figures.shed_midi.add(shed.midi);
         self.figures.shed_cursors.add(shed.cursors);
+        self.figures.gaps_slow.add(shed.gaps);
     }
 }

@@ -34,6 +34,8 @@ impl Actor for Connection {
     fn handle(&mut self, message: ConnectionMessage, cx: &mut Context<'_, Self>) -> Handled<Self::Error> {
         let stage = &mut *cx.world;
         stage.now = stage.clock.now();
+        #[cfg(feature = "faults")]
+        crate::domain::fault::seldom();
         match message {
             ConnectionMessage::Act { action, .. } => stage.act(self.key, action),
             ConnectionMessage::Answered { message, .. } => stage.act(self.key, Action::Deliver(message)),

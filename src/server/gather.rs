@@ -15,6 +15,10 @@ const HEAVY: f64 = 0.80;
 /// Over how long the use of the core is averaged.
 const SAMPLE: Duration = Duration::from_millis(50);
 
+/// How long positions of avatars wait for a note to go with: a picture's time on a screen. A write costs the same whatever it
+/// carries, and nobody is to pay one for each position of everybody else's hand.
+const CURSORS_WAIT: Duration = Duration::from_millis(15);
+
 /// The rooms with something to write, by deadline, and the window that makes the deadlines.
 #[derive(Debug)]
 pub struct Gather {
@@ -22,6 +26,8 @@ pub struct Gather {
     window: Duration,
     /// Rooms by deadline, oldest first. The window may shrink meanwhile: a later room then waits for an earlier one.
     due: VecDeque<(Timestamp, usize)>,
+    /// Rooms that had nothing to write but positions of avatars, by deadline.
+    cursors: VecDeque<(Timestamp, usize)>,
     sample_start: Timestamp,
     /// The processor time that the shard had used then.
     used: Duration,
@@ -35,6 +41,7 @@ impl Gather {
             widest,
             window: Duration::ZERO,
             due: VecDeque::new(),
+            cursors: VecDeque::new(),
             used: Duration::ZERO,
             sample_start: now,
             usage: 0.0,
@@ -53,6 +60,20 @@ impl Gather {
         }
     }
 
+    /// Adds a room with positions of avatars to write that is not in already for such.
+    pub fn add_cursors(&mut self, room: usize, now: Timestamp) {
+        self.cursors.push_back((now + CURSORS_WAIT, room));
+    }
+
+    /// The next room whose positions have waited for long enough. They may have gone with something else.
+    pub fn next_cursors_due(&mut self, now: Timestamp) -> Option<usize> {
+        let &(deadline, room) = self.cursors.front()?;
+        (deadline <= now).then(|| {
+            self.cursors.pop_front();
+            room
+        })
+    }
+
     /// The next room whose deadline has passed.
     pub fn next_due(&mut self, now: Timestamp) -> Option<usize> {
         let &(deadline, room) = self.due.front()?;
@@ -64,7 +85,8 @@ impl Gather {
 
     /// How long until a room is due; none where none waits.
     pub fn time_left(&self, now: Timestamp) -> Option<Duration> {
-        self.due.front().map(|&(deadline, _)| deadline.since(now))
+        let fronts = [self.due.front(), self.cursors.front()];
+        fronts.into_iter().flatten().map(|&(deadline, _)| deadline.since(now)).min()
     }
 
     /// Whether it is time for another [`sample`](Self::sample).
@@ -139,6 +161,19 @@ mod tests {
         gather.add(2, now - ms(6), now);
         assert_eq!(gather.next_due(now), Some(2));
         assert_eq!(gather.next_due(now), None);
+    }
+
+    #[test]
+    fn positions_wait_for_a_note_and_no_longer_than_a_picture() {
+        let (mut gather, now) = used(0.0);
+        gather.add_cursors(1, now);
+        assert_eq!((gather.next_due(now), gather.next_cursors_due(now)), (None, None), "at light load too");
+        assert_eq!(gather.time_left(now), Some(CURSORS_WAIT));
+        // A note of the same room goes at once.
+        gather.add(1, now, now);
+        assert_eq!((gather.time_left(now), gather.next_due(now)), (Some(Duration::ZERO), Some(1)));
+        assert_eq!(gather.next_cursors_due(now + CURSORS_WAIT), Some(1));
+        assert_eq!(gather.time_left(now), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What comes in on a socket: bytes, frames, messages.
 
 use crate::{
-    domain::{rate::MessageClass, room::Room},
+    domain::rate::MessageClass,
     net::{
         connection::ReadOutcome,
         decoder::{Kind, Payload, Step},
@@ -14,66 +14,71 @@ use crate::{
         error::{ErrorCode, Rejection},
         wire::{ClientMessage, ServerMessage, client_message, server_message::Message, user_left_room::Reason},
     },
-    server::{room_actor::RoomActor, stage::Stage},
+    server::{room_actor::RoomActor, spill::batch::InwardItem, stage::Stage},
 };
 
-/// Reads of one socket in one turn, so that a flood on one does not starve the others.
-const READS_PER_TURN: usize = 4;
+/// Reads of one closing socket in one turn.
+const DISCARDS_PER_TURN: usize = 4;
+/// What a frame counts beside its bytes, of those that a connection may send. The smallest frames are six bytes, and what they cost is
+/// not their bytes: pongs and empty fragments are answered by nothing, and no other limit would bind them.
+const FRAME_COST: u32 = 64;
 
 impl Stage {
-    /// Serves one connection that has something to read, or something read that was parked.
+    /// Serves one connection that has something to read, or something read that was parked: one read. One that has more comes
+    /// again behind those that have less.
     pub(super) fn read_peer(&mut self, key: usize) {
         self.now = self.clock.now();
         if self.peers[key].wire.decoder.has_tail() && !self.peers[key].is_parked() && self.is_room_up(key) {
             self.take_input(key, &mut []);
         }
-        for _ in 0..READS_PER_TURN {
-            let Some(peer) = self.peers.get(key) else { return };
-            if !peer.wire.is_readable() {
-                return;
-            }
-            if peer.closing.is_some() {
-                self.discard(key);
-                return;
-            }
-            if peer.is_parked() || !self.is_room_up(key) {
-                // The bytes wait in the kernel; the join's end, or the room's, brings us back.
-                return;
-            }
-            let peer = &mut self.peers[key];
-            if peer.state.input.available(&self.settings.input, self.now) == 0 {
-                peer.is_throttled = true;
-                self.figures.throttled.add(1);
-                return;
-            }
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let outcome = peer.wire.read(&mut buffer);
-            if let ReadOutcome::Bytes(read) = outcome {
-                peer.state.input.take(read as u32);
-                self.take_input(key, &mut buffer[..read]);
-            }
-            self.buffer = buffer;
-            match outcome {
-                ReadOutcome::Bytes(_) => {}
-                ReadOutcome::Drained => return,
-                ReadOutcome::Ended => return self.lose(key),
-            }
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if !peer.wire.is_readable() {
+            return;
         }
-        self.queue_read(key);
+        if peer.closing.is_some() {
+            return self.discard(key);
+        }
+        if peer.is_parked() || !self.is_room_up(key) {
+            // The bytes wait in the kernel; the join's end, or the room's, brings us back.
+            return;
+        }
+        let peer = &mut self.peers[key];
+        if peer.state.input.available(&self.settings.input, self.now) == 0 {
+            peer.is_throttled = true;
+            self.figures.throttled.add(1);
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let outcome = peer.wire.read(&mut buffer);
+        if let ReadOutcome::Bytes(read) = outcome {
+            peer.state.input.take(read as u32);
+            self.take_input(key, &mut buffer[..read]);
+        }
+        self.buffer = buffer;
+        match outcome {
+            ReadOutcome::Bytes(_) => self.queue_rest(key),
+            ReadOutcome::Drained => {}
+            ReadOutcome::Ended => self.lose(key),
+        }
     }
 
     /// Whether the room that a connection is in takes messages, if it is in one. One that has failed rests for a moment, and
     /// what its members send waits, in order.
-    fn is_room_up(&self, key: usize) -> bool {
-        let seat = self.peers.get(key).and_then(|peer| peer.seat);
-        seat.is_none_or(|seat| self.rooms.is_running(seat.room))
+    fn is_room_up(&mut self, key: usize) -> bool {
+        let Some(peer) = self.peers.get(key) else { return true };
+        if let Some(branch) = peer.branch.and_then(|seat| self.branches.get_mut(seat.branch)) {
+            // What its room has not heard yet bounds what more is read.
+            branch.is_blocked |= !branch.takes_input();
+            return branch.takes_input();
+        }
+        peer.seat.is_none_or(|seat| self.rooms.is_running(seat.room))
     }
 
     /// Reads what a closing peer still sends, to find its end.
     fn discard(&mut self, key: usize) {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut ended = false;
-        for _ in 0..READS_PER_TURN {
+        for _ in 0..DISCARDS_PER_TURN {
             match self.peers[key].wire.read(&mut buffer) {
                 ReadOutcome::Bytes(_) => {}
                 ReadOutcome::Drained => break,
@@ -86,8 +91,8 @@ impl Stage {
         self.buffer = buffer;
         if ended {
             self.remove(key);
-        } else if self.peers[key].wire.is_readable() {
-            self.queue_read(key);
+        } else {
+            self.queue_rest(key);
         }
     }
 
@@ -116,13 +121,17 @@ impl Stage {
     /// Handles whole frames until the bytes end or the input is parked. Returns how many bytes were used up.
     fn take_frames(&mut self, key: usize, input: &mut [u8]) -> usize {
         let limit = self.settings.max_message_bytes;
-        let mut at = 0;
+        let (mut at, mut frames) = (0, 0u32);
         while self.peers.get(key).is_some_and(|peer| !peer.is_parked()) && self.is_room_up(key) {
             let peer = &mut self.peers[key];
             match peer.wire.decoder.step(&mut input[at..], limit) {
                 Ok(Step::NeedMore) => break,
-                Ok(Step::Fragment { used }) => at += used,
+                Ok(Step::Fragment { used }) => {
+                    frames += 1;
+                    at += used;
+                }
                 Ok(Step::Event { used, event }) => {
+                    frames += 1;
                     match &event.payload {
                         Payload::InPlace(range) => {
                             let range = at + range.start..at + range.end;
@@ -139,10 +148,21 @@ impl Stage {
                 }
             }
         }
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.state.input.take(frames.saturating_mul(FRAME_COST));
+        }
         at
     }
 
     fn take_event(&mut self, key: usize, kind: Kind, payload: &[u8]) {
+        self.handle_event(key, kind, payload);
+        // Behind what it may have said: that it is there goes without saying then.
+        if let Some(seat) = self.peers.get(key).and_then(|peer| peer.branch) {
+            self.say_home(seat, InwardItem::Heard);
+        }
+    }
+
+    fn handle_event(&mut self, key: usize, kind: Kind, payload: &[u8]) {
         let peer = &mut self.peers[key];
         peer.state.last_heard = self.now;
         if let Some(seat) = peer.seat
@@ -174,14 +194,16 @@ impl Stage {
         let peer = &mut self.peers[key];
         let rates = self.settings.rates.rates(&peer.state.session.profile);
         if peer.state.rates.try_take(rates, (MessageClass::Heartbeat, 1), self.now).is_err() {
+            // Without a pong: that one is what a flood of them is after.
             self.figures.pings_ignored.add(1);
-            return;
+            return self.strike(key);
         }
         self.send_frame(key, frame::pong(payload), Class::Essential);
     }
 
     /// The peer says good-bye: echo its code and go.
     fn closed_by_peer(&mut self, key: usize, payload: &[u8]) {
+        self.figures.good_byes.add(1);
         let code = payload.first_chunk::<2>().map_or(CloseCode::Normal.code(), |code| u16::from_be_bytes(*code));
         self.leave_room(key, Reason::Left);
         self.begin_closing(key, frame::close_raw(code, ""));
@@ -200,12 +222,16 @@ impl Stage {
             self.figures.rate_limited.add(1);
             if let Message::MidiMessage(midi) = message {
                 // Notes that end are never refused.
-                self.release(key, midi, Room::release_only);
+                self.release(key, midi);
             }
             return self.refuse(key, request_id, rejection);
         }
         if let Message::MidiMessage(midi) = message {
-            return self.play(key, request_id, midi);
+            // Notes for a room elsewhere are decided there.
+            if let Some(Message::MidiMessage(midi)) = self.forwarded(key, request_id, Message::MidiMessage(midi)) {
+                self.play(key, request_id, midi);
+            }
+            return;
         }
         if !matches!(message, Message::HeartbeatMessage(_) | Message::TimeSync(_)) {
             self.peers[key].state.last_active = self.now;
@@ -218,13 +244,25 @@ impl Stage {
     /// Answers with an error. Too many of the kind that honest clients do not make end the connection.
     pub(super) fn refuse(&mut self, key: usize, request_id: Option<u32>, rejection: Rejection) {
         self.figures.rejections.add(1);
-        let is_strike = matches!(
+        let is_strike = Self::is_strike(&rejection);
+        self.send(key, &ClientMessage::rejection(request_id, rejection));
+        if is_strike {
+            self.strike(key);
+        }
+    }
+
+    /// Whether an error is of the kind that honest clients do not make.
+    pub(super) fn is_strike(rejection: &Rejection) -> bool {
+        matches!(
             rejection.code,
             ErrorCode::Validation | ErrorCode::UnknownMessage | ErrorCode::UnknownCommand | ErrorCode::RateLimit
-        );
-        self.send(key, &ClientMessage::rejection(request_id, rejection));
+        )
+    }
+
+    /// Counts one of those; too many of them close.
+    pub(super) fn strike(&mut self, key: usize) {
         let now = self.now;
-        if is_strike && self.peers[key].state.strikes.strike(now) {
+        if self.peers.get_mut(key).is_some_and(|peer| peer.state.strikes.strike(now)) {
             self.close(key, CloseCode::RateLimit);
         }
     }

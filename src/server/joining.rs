@@ -6,7 +6,7 @@
 //! the parked input runs where it was.
 
 use crate::{
-    actor::{life, parcel::Parcel, sending},
+    actor::{life, mesh::Slot, parcel::Parcel, sending},
     domain::{
         defect::{Defect, is_planted},
         lobby, name,
@@ -23,7 +23,7 @@ use crate::{
         connection_actor::Connection,
         directory_keeper::{DirectoryKeeper, DirectoryMessage, DirectoryReply},
         message::{Asker, ConnectionMessage, SeatAnswer, SeatAsk, Wish},
-        peer::{Goal, Joining, Moving, Peer},
+        peer::{Destination, Goal, Joining, Moving, Peer},
         room_actor::Seat,
         stage::Stage,
     },
@@ -122,12 +122,13 @@ impl Stage {
     }
 
     fn check_not_there(&self, key: usize, room: &RoomKey) -> Result<(), Rejection> {
-        match self.peers[key].seat {
-            Some(seat) if self.room_of(seat).is_some_and(|cell| cell.key == *room) => {
-                Err(Rejection::new(ErrorCode::AlreadyInRoom, "you are in that room already"))
-            }
-            _ => Ok(()),
+        let peer = &self.peers[key];
+        let is_here = peer.seat.and_then(|seat| self.room_of(seat)).is_some_and(|cell| cell.key == *room);
+        let branch = peer.branch.and_then(|seat| self.branches.get(seat.branch));
+        if is_here || branch.is_some_and(|branch| branch.key.room == *room) {
+            return Err(Rejection::new(ErrorCode::AlreadyInRoom, "you are in that room already"));
         }
+        Ok(())
     }
 
     /// Parks the input. Returns the join's ticket.
@@ -136,7 +137,7 @@ impl Stage {
         // Tickets of several shards must not meet when the connection has moved.
         let ticket = self.next_ticket * self.shards as u64 + self.number as u64;
         self.peers[key].state.joining =
-            Some(Joining { ticket, request_id, since: self.now, goal, is_profile_changed: false });
+            Some(Joining { ticket, request_id, since: self.now, goal, is_profile_changed: false, has_left: false });
         ticket
     }
 
@@ -166,6 +167,7 @@ impl Stage {
         match self.peers[key].state.joining.as_ref().map(|joining| &joining.goal) {
             Some(Goal::Room(goal) | Goal::Granted { room: goal, .. }) => goal == room,
             Some(Goal::Lobby { number, .. }) => lobby::lobby_key(*number) == *room,
+            Some(Goal::Leaving { to }) => to.as_ref() == Some(room),
             Some(Goal::AnyLobby) | None => false,
         }
     }
@@ -201,7 +203,14 @@ impl Stage {
     }
 
     /// A seat is held: sit down here, or move to where it is.
-    fn granted(&mut self, key: usize, room: RoomKey) {
+    pub(super) fn granted(&mut self, key: usize, room: RoomKey) {
+        if self.peers[key].branch.is_some() {
+            // The room it is in is elsewhere, and knows its quota: on from here when that has let it go.
+            if let Some(joining) = &mut self.peers[key].state.joining {
+                joining.goal = Goal::Leaving { to: Some(room) };
+            }
+            return self.ask_to_leave(key);
+        }
         let home = self.home_of(room.as_str());
         if home == self.number {
             self.leave_room(key, Reason::Left);
@@ -220,13 +229,20 @@ impl Stage {
     fn move_to(&mut self, key: usize, room: &RoomKey, home: usize) -> bool {
         let Some(slot) = self.core.reserve(home) else { return false };
         self.leave_room(key, Reason::Left);
+        self.send_off(key, slot, home, Destination::Room(room.clone()));
+        true
+    }
+
+    /// Hands a connection, which sits nowhere, to another shard. False where that has ended; the connection is then being
+    /// closed here.
+    pub(super) fn send_off(&mut self, key: usize, slot: Slot<Parcel>, shard: usize, to: Destination) -> bool {
         let actor = self.connection_actor(key);
         let mut peer = self.peers.remove(key);
         let connection = peer.id();
         // Deregistering fails only for a socket that was not registered.
         let _ = self.readiness.remove(&peer.wire);
         self.ids.remove(&connection);
-        self.forwarding.insert(connection, home, peer.state.epoch + 1, self.now);
+        self.forwarding.insert(connection, shard, peer.state.epoch + 1, self.now);
         self.figures.moves_out.add(1);
         let shed = peer.wire.take_shed();
         if !is_planted(Defect::CountNoShedAtMove) {
@@ -242,12 +258,14 @@ impl Stage {
             // What waits for it here goes after it.
             life::depart::<Connection>(self, actor);
         }
-        let moving = peer.into_moving(room.clone(), self.number);
-        if let Err(error) = slot.send(Parcel::Handed(Box::new(moving))) {
+        let moving = peer.into_moving(to, self.number);
+        let result = slot.send(Parcel::Handed(Box::new(moving)));
+        let is_sent = result.is_ok();
+        if let Err(error) = result {
             tracing::warn!(shard = self.number, %connection, "a hand-off found its shard gone");
             self.take_back(error.into_message());
         }
-        true
+        is_sent
     }
 
     /// A connection on its way to a shard that has ended. Shards end only at shutdown: it is told when to come back.
@@ -267,10 +285,11 @@ impl Stage {
         let waiting = std::mem::take(&mut self.awaiting_slot);
         for connection in waiting {
             let Some(key) = self.socket_of(connection) else { continue };
-            let Some(Joining { goal: Goal::Granted { room, since }, .. }) = &self.peers[key].state.joining else {
+            let Some(Joining { goal: Goal::Granted { room, since }, has_left, .. }) = &self.peers[key].state.joining
+            else {
                 continue;
             };
-            let (room, since) = (room.clone(), *since);
+            let (room, since, has_left) = (room.clone(), *since, *has_left);
             let home = self.home_of(room.as_str());
             if self.move_to(key, &room, home) {
                 continue;
@@ -280,8 +299,13 @@ impl Stage {
                 continue;
             }
             self.release_seat(&room, connection);
-            let message = "the room's shard is busy; you are where you were: try again in a moment";
-            let busy = Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000);
+            let busy = if has_left {
+                in_no_room(ErrorCode::ServerBusy, "the room's shard is busy")
+            } else {
+                let message = "the room's shard is busy; you are where you were: try again in a moment";
+                Rejection::new(ErrorCode::ServerBusy, message)
+            };
+            let busy = busy.with("retry_after_ms", 1000);
             if is_planted(Defect::AnswerHandOffTwice) {
                 let request_id = self.peers[key].state.joining.as_ref().and_then(|joining| joining.request_id);
                 self.refuse(key, request_id, busy.clone());
@@ -315,6 +339,7 @@ impl Stage {
             Some(Ok(participant)) => {
                 let seat = Seat { room: id, participant };
                 self.figures.joins.add(1);
+                self.watch_crowd(id);
                 #[cfg(feature = "simulation")]
                 crate::server::simulated::note_seated(crate::server::simulated::Seated {
                     connection,
@@ -354,8 +379,8 @@ impl Stage {
     /// Gives up joins that nobody has answered. Their seats, if any, expire or are released by a late answer.
     pub(super) fn check_join(&mut self, key: usize) {
         let Some(joining) = &self.peers[key].state.joining else { return };
-        if self.now.since(joining.since) >= self.settings.join_timeout && !matches!(joining.goal, Goal::Granted { .. })
-        {
+        let is_answered = matches!(joining.goal, Goal::Granted { .. } | Goal::Leaving { .. });
+        if self.now.since(joining.since) >= self.settings.join_timeout && !is_answered {
             let message = "the room did not answer in time; you are where you were: try again in a moment";
             self.end_join(key, Err(Rejection::new(ErrorCode::ServerBusy, message).with("retry_after_ms", 1000)));
         }

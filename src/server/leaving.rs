@@ -22,23 +22,26 @@ impl Stage {
         if peer.closing.is_some() {
             return;
         }
+        self.figures.closed(code).add(1);
         if code == CloseCode::TooSlow {
-            self.figures.closed_slow.add(1);
             peer.wire.drop_backlog();
-        } else {
-            self.figures.closed.add(1);
+            peer.wire.make_room(&self.settings.socket);
         }
         tracing::debug!(connection = %peer.id(), code = code.code(), "closing: {}", code.meaning());
-        let reason = match code {
+        self.leave_room(key, Self::reason_of(code));
+        let chance = self.chance.draw();
+        self.begin_closing(key, frame::close(code, chance));
+    }
+
+    /// What the others are told of one that is closed with a code.
+    pub(super) fn reason_of(code: CloseCode) -> Reason {
+        match code {
             CloseCode::TooSlow => Reason::TooSlow,
             CloseCode::Internal => Reason::ServerError,
             CloseCode::Kicked => Reason::Kicked,
             CloseCode::Banned => Reason::Banned,
             _ => Reason::Disconnected,
-        };
-        self.leave_room(key, reason);
-        let chance = self.chance.draw();
-        self.begin_closing(key, frame::close(code, chance));
+        }
     }
 
     /// Queues the close frame. From here on nothing else is sent, and what comes is not handled.
@@ -86,7 +89,7 @@ impl Stage {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let connection = peer.id();
         let Some(joining) = peer.state.joining.take() else { return };
-        if let Goal::Granted { room, .. } = joining.goal {
+        if let Goal::Granted { room, .. } | Goal::Leaving { to: Some(room) } = joining.goal {
             self.awaiting_slot.retain(|waiting| *waiting != connection);
             self.release_seat(&room, connection);
         }
@@ -99,6 +102,9 @@ impl Stage {
             && let Some(cell) = self.rooms.get_mut(seat.room).and_then(RoomActor::cell_mut)
         {
             cell.remove(seat.participant);
+        }
+        if let Some(seat) = self.peers.get_mut(key).and_then(|peer| peer.branch.take()) {
+            self.leave_branch(key, seat, Reason::ServerError);
         }
         self.remove(key);
     }

@@ -35,6 +35,7 @@ mod posting;
 mod requests;
 mod residents;
 pub mod room_actor;
+mod room_requests;
 mod rooms;
 pub mod run;
 mod seating;
@@ -42,6 +43,7 @@ pub mod server_command;
 pub mod settings;
 #[cfg(feature = "simulation")]
 pub mod simulated;
+pub mod spill;
 pub mod stage;
 mod stall;
 pub mod tree;

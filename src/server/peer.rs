@@ -11,10 +11,13 @@ use crate::{
     },
     protocol::{
         codec::Format,
-        ids::{ConnectionId, RoomKey},
+        ids::{ConnectionId, Participant, RoomKey},
         time::Timestamp,
     },
-    server::room_actor::Seat,
+    server::{
+        room_actor::Seat,
+        spill::{batch::BranchKey, branch::BranchSeat},
+    },
 };
 
 /// Everything of a connection but its wire: it travels as it is.
@@ -56,6 +59,9 @@ pub struct Joining {
     /// Its profile has changed since the seat was asked for, and the seat may have the one before.
     #[serde(default)]
     pub is_profile_changed: bool,
+    /// The room it was in has let it go for this one.
+    #[serde(default)]
+    pub has_left: bool,
 }
 
 /// Where a join goes.
@@ -79,6 +85,11 @@ pub enum Goal {
         /// When the seat was given.
         since: Timestamp,
     },
+    /// The room it is in, which is elsewhere, is to let it go first.
+    Leaving {
+        /// Where a seat is held for it, where it goes anywhere.
+        to: Option<RoomKey>,
+    },
 }
 
 /// A connection that is being closed: its close frame is queued.
@@ -99,8 +110,10 @@ pub struct Peer {
     pub wire: Wire,
     /// Its place among the server's connections, given back with it.
     pub place: Place,
-    /// Where it plays.
+    /// Where it plays, in a room of this shard.
     pub seat: Option<Seat>,
+    /// Where it plays, in a room of another shard.
+    pub branch: Option<BranchSeat>,
     /// It is being closed.
     pub closing: Option<Closing>,
     /// It is in the list of those to be closed for reading too slowly.
@@ -121,6 +134,7 @@ impl Peer {
             wire,
             place,
             seat: None,
+            branch: None,
             closing: None,
             is_too_slow: false,
             is_dirty: false,
@@ -139,18 +153,44 @@ impl Peer {
         self.wire.format()
     }
 
+    /// It is in no room.
+    pub fn is_roomless(&self) -> bool {
+        self.seat.is_none() && self.branch.is_none()
+    }
+
     /// Its input is not to be handled now.
     pub fn is_parked(&self) -> bool {
-        self.state.joining.is_some() || self.closing.is_some()
+        self.state.joining.is_some() || self.closing.is_some() || self.branch.is_some_and(|seat| seat.is_recalled)
     }
 
     /// Takes it apart to move it.
     ///
     /// What is saved of a connection is one plain struct; the socket and the place go beside it, owned at every moment.
-    pub fn into_moving(self, room: RoomKey, from: usize) -> Moving {
+    pub fn into_moving(self, to: Destination, from: usize) -> Moving {
         let (socket, wire) = self.wire.into_parts();
-        Moving { state: MovingState { peer: self.state, wire, room, from }, socket, place: self.place }
+        Moving { state: MovingState { peer: self.state, wire, to, from }, socket, place: self.place }
     }
+}
+
+/// What a connection is handed on for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Destination {
+    /// A room where a seat waits for it.
+    Room(RoomKey),
+    /// A branch of the room that it is in already.
+    Branch {
+        /// Which.
+        branch: BranchKey,
+        /// Its number in the room.
+        participant: Participant,
+    },
+    /// The shard of the room that it is in already, from a branch.
+    Home {
+        /// Which.
+        branch: BranchKey,
+        /// Its number in the room.
+        participant: Participant,
+    },
 }
 
 /// What of a connection travels between shards, or one day between nodes: plain and serialisable.
@@ -160,8 +200,8 @@ pub struct MovingState {
     pub peer: PeerState,
     /// What is half read and what is unwritten.
     pub wire: WireState,
-    /// The room where a seat waits for it.
-    pub room: RoomKey,
+    /// Where to.
+    pub to: Destination,
     /// The shard it left.
     pub from: usize,
 }

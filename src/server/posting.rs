@@ -167,7 +167,11 @@ impl Stage {
         let mut handler = Some(handler);
         let result = handling::call::<Connection, _>(self, id, |_, cx| {
             if let Some(handler) = handler.take() {
+                #[cfg(feature = "faults")]
+                crate::domain::fault::seldom();
                 handler(cx.world);
+                #[cfg(feature = "faults")]
+                crate::domain::fault::seldom();
             }
         });
         if result == Err(CallError::Busy)

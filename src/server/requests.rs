@@ -9,7 +9,7 @@ use crate::{
         defect::{Defect, is_planted},
         identity::Status,
         name,
-        room::{Effect, PasswordChange, PlayRefused, Played, Room},
+        room::{Effect, PlayRefused, Played, Room},
         room_settings::RoomKind,
     },
     protocol::{
@@ -19,16 +19,16 @@ use crate::{
         time::Timestamp,
         wire::{
             ClientMessage, GetRoomInfo, HeartbeatMessage, ListRooms, MidiMessage, RoomType, ServerCommand, SetProfile,
-            TimeSync, UpdateRoomCommand, client_message::Message as Answer, server_message::Message,
-            user_left_room::Reason,
+            TimeSync, client_message::Message as Answer, server_message::Message, user_left_room::Reason,
         },
     },
     server::{
         connection_actor::Connection,
         directory_keeper::{DirectoryKeeper, DirectoryMessage, DirectoryReply},
-        message::{ConnectionMessage, RoomMessage, UserMessage, Waiting},
-        room_actor::{RoomActor, Seat},
+        message::{ConnectionMessage, RoomMessage, UserMessage},
+        room_actor::Seat,
         server_command,
+        spill::batch::InwardItem,
         stage::Stage,
         user::ProfileChange,
     },
@@ -67,6 +67,7 @@ impl Stage {
         request_id: Option<u32>,
         message: Message,
     ) -> Result<(), Rejection> {
+        let Some(message) = self.forwarded(key, request_id, message) else { return Ok(()) };
         match message {
             Message::MidiMessage(midi) => self.play(key, request_id, midi),
             Message::HeartbeatMessage(_) => self.heartbeat(key, request_id),
@@ -77,34 +78,14 @@ impl Stage {
             Message::CreateRoomCommand(command) => return self.begin_create(key, request_id, command),
             Message::JoinNextAvailableLobby(_) => return self.begin_join_any_lobby(key, request_id),
             Message::LeaveRoom(_) => return self.take_leave(key, request_id),
-            Message::UpdateRoomCommand(command) => return self.update_room(key, request_id, command),
-            Message::RoomChatMessage(line) => {
-                let id = self.message_id();
-                return self.in_own_room(key, |seat, room, now, fx| {
-                    room.chat((seat.participant, request_id), &line.message, id, now, fx)
-                });
-            }
-            Message::RoomChatServerCommand(command) => {
-                let id = self.message_id();
-                return self.in_own_room(key, |seat, room, now, fx| {
-                    room.command((seat.participant, request_id), &command, id, now, fx)
-                });
-            }
-            Message::RoomModeration(wish) => {
-                return self.in_own_room(key, |seat, room, now, fx| {
-                    room.moderate((seat.participant, request_id), &wish, now, fx)
-                });
-            }
-            Message::AvatarCommand(avatar) => {
+            message @ (Message::UpdateRoomCommand(_)
+            | Message::RoomChatMessage(_)
+            | Message::RoomChatServerCommand(_)
+            | Message::RoomModeration(_)
+            | Message::AvatarCommand(_)
+            | Message::GetMembers(_)) => {
                 let seat = self.seat(key)?;
-                let moved = self.in_room_at_once(seat, |room, _, fx| room.avatar(seat.participant, avatar, fx));
-                moved.unwrap_or_else(|| Err(Self::room_failed()))?;
-                self.acknowledge(key, request_id);
-            }
-            Message::GetMembers(page) => {
-                let seat = self.seat(key)?;
-                let list = self.room_of(seat).ok_or_else(Self::room_failed)?.room.members(page.after, page.limit);
-                self.answer(key, request_id, Answer::MemberList(list));
+                return self.ask_room(seat, request_id, message);
             }
             Message::GetRoomInfo(question) => return self.room_info(key, request_id, &question),
             Message::ListRooms(list) => return self.list_rooms(key, request_id, list),
@@ -130,52 +111,69 @@ impl Stage {
             Ok(seat) => seat,
             Err(rejection) => return self.refuse(key, request_id, rejection),
         };
+        match self.play_in(seat, request_id.is_some(), midi) {
+            Ok(()) => self.acknowledge(key, request_id),
+            Err(Some(rejection)) => self.refuse(key, request_id, rejection),
+            Err(None) => {}
+        }
+    }
+
+    /// Relays notes of a member, wherever it is. Where it is to be told that they are refused, why.
+    pub(super) fn play_in(&mut self, seat: Seat, is_asked: bool, midi: MidiMessage) -> Result<(), Option<Rejection>> {
         // Shares the bytes.
         let again = midi.clone();
         match self.in_room_at_once(seat, |room, now, fx| room.play(seat.participant, midi, now, fx)) {
-            Some(Ok(_)) => self.acknowledge(key, request_id),
-            Some(Err(refused)) if refused.tell || request_id.is_some() => {
-                self.refuse(key, request_id, refused.rejection);
+            Some(Ok(played)) => {
+                self.figures.refused_events.add(played.refused.into());
+                Ok(())
             }
-            Some(Err(_)) => {}
+            Some(Err(refused)) if refused.tell || is_asked => Err(Some(refused.rejection)),
+            Some(Err(_)) => {
+                self.figures.forbidden.add(1);
+                Err(None)
+            }
             None => {
                 // What it was to let go of must not go on sounding.
-                if !is_planted(Defect::LoseReleasesAtPanic) {
-                    self.release(key, again, Room::release_after_failure);
+                if is_planted(Defect::LoseReleasesAtPanic) {
+                    return Err(Some(Self::room_failed()));
                 }
-                self.refuse(key, request_id, Self::room_failed());
+                if !self.release_in(seat, &again, Room::release_after_failure) {
+                    self.close_member(seat, CloseCode::Internal);
+                }
+                Err(Some(Self::room_failed()))
             }
         }
     }
 
-    /// Of notes over the rate limit, or that the room has failed at, relays those that end, by the rule that is given.
-    pub(super) fn release(&mut self, key: usize, midi: MidiMessage, rule: ReleaseRule) {
-        for _ in 0..RELEASE_TRIES {
-            let Ok(seat) = self.seat(key) else { return };
-            let midi = midi.clone();
-            // What is malformed as well is not relayed; the sender hears of the limit.
-            if self.in_room_at_once(seat, |room, now, fx| rule(room, seat.participant, midi, now, fx)).is_some() {
-                return;
-            }
+    /// Of notes over the rate limit relays those that end.
+    pub(super) fn release(&mut self, key: usize, midi: MidiMessage) {
+        if let Some(seat) = self.peers[key].branch {
+            return self.say_home(seat, InwardItem::Release(midi));
         }
-        // Then by leaving: that lets go of everything.
-        self.close(key, CloseCode::Internal);
+        let Ok(seat) = self.seat(key) else { return };
+        if !self.release_in(seat, &midi, Room::release_only) {
+            // Then by leaving: that lets go of everything.
+            self.close(key, CloseCode::Internal);
+        }
+    }
+
+    /// Of notes over the rate limit, or that the room has failed at, relays those that end, by the rule that is given. False
+    /// where the room fails at that too often.
+    pub(super) fn release_in(&mut self, seat: Seat, midi: &MidiMessage, rule: ReleaseRule) -> bool {
+        // What is malformed as well is not relayed; the sender hears of the limit.
+        (0..RELEASE_TRIES).any(|_| {
+            let midi = midi.clone();
+            let released = self.in_room_at_once(seat, |room, now, fx| rule(room, seat.participant, midi, now, fx));
+            let refused =
+                released.as_ref().and_then(|released| released.as_ref().ok()).map_or(0, |played| played.refused);
+            self.figures.refused_events.add(refused.into());
+            released.is_some()
+        })
     }
 
     /// Where a connection plays, or the error that it is in no room.
     fn seat(&self, key: usize) -> Result<Seat, Rejection> {
         self.peers[key].seat.ok_or_else(|| Rejection::new(ErrorCode::NotInRoom, "you are in no room: join one first"))
-    }
-
-    /// Lets the room that a connection is in decide, and performs what it decided.
-    fn in_own_room<T>(
-        &mut self,
-        key: usize,
-        decide: impl FnOnce(Seat, &mut Room, Timestamp, &mut Vec<Effect>) -> Result<T, Rejection>,
-    ) -> Result<T, Rejection> {
-        let seat = self.seat(key)?;
-        self.in_room(seat, |room, now, effects| decide(seat, room, now, effects))
-            .unwrap_or_else(|| Err(Self::room_failed()))
     }
 
     pub(super) fn acknowledge(&mut self, key: usize, request_id: Option<u32>) {
@@ -200,41 +198,14 @@ impl Stage {
     }
 
     fn take_leave(&mut self, key: usize, request_id: Option<u32>) -> Result<(), Rejection> {
+        if self.peers[key].branch.is_some() {
+            self.begin_leaving(key, request_id);
+            return Ok(());
+        }
         self.seat(key)?;
         self.leave_room(key, Reason::Left);
         self.acknowledge(key, request_id);
         Ok(())
-    }
-
-    fn update_room(
-        &mut self,
-        key: usize,
-        request_id: Option<u32>,
-        command: UpdateRoomCommand,
-    ) -> Result<(), Rejection> {
-        let seat = self.seat(key)?;
-        match command.password.as_deref() {
-            // A new password is hashed off the shard; the room decides when that is done.
-            Some(password) if !password.is_empty() => {
-                name::room_password(password)?;
-                self.room_of(seat).ok_or_else(Self::room_failed)?.room.may_update(seat.participant)?;
-                let password = password.to_owned();
-                let reply = self.reply_to(key, request_id);
-                let waiting = Waiting::Update { reply, command: Box::new(command) };
-                if let Some(cell) = self.rooms.get_mut(seat.room).and_then(RoomActor::cell_mut) {
-                    cell.passwords += 1;
-                }
-                self.hash_password(seat.room, waiting, password);
-                Ok(())
-            }
-            // An empty one takes the password away.
-            Some(_) => self.in_own_room(key, |seat, room, now, fx| {
-                room.update((seat.participant, request_id), &command, PasswordChange::Remove, now, fx)
-            }),
-            None => self.in_own_room(key, |seat, room, now, fx| {
-                room.update((seat.participant, request_id), &command, PasswordChange::Keep, now, fx)
-            }),
-        }
     }
 
     fn room_info(&mut self, key: usize, request_id: Option<u32>, question: &GetRoomInfo) -> Result<(), Rejection> {
@@ -301,11 +272,5 @@ impl Stage {
     fn server_command(&mut self, key: usize, request_id: Option<u32>, command: ServerCommand) -> Result<(), Rejection> {
         let message = server_command::translate(command)?;
         self.take_request(key, request_id, message)
-    }
-
-    /// An id for a line of chat, unique in this server's life.
-    fn message_id(&mut self) -> String {
-        self.next_message += 1;
-        format!("{:x}-{:x}-{:x}", self.now.as_us(), self.number, self.next_message)
     }
 }

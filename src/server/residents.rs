@@ -16,7 +16,8 @@ use crate::{
     server::{
         connection_actor::Connection,
         message::{Action, UserMessage},
-        peer::{Moving, Peer, PeerState},
+        peer::{Destination, Moving, Peer, PeerState},
+        spill::batch::InwardItem,
         stage::Stage,
     },
 };
@@ -120,7 +121,7 @@ impl Stage {
         peer.wire.finish();
     }
 
-    /// A connection from another shard: it takes the seat that is held for it.
+    /// A connection from another shard: it takes the seat that is held for it, or that it has already.
     pub(super) fn adopt(&mut self, moving: Moving) {
         let Moving { mut state, socket, place } = moving;
         state.peer.epoch += 1;
@@ -131,11 +132,31 @@ impl Stage {
         self.forwarding.remove(connection);
         self.figures.moves_in.add(1);
         let Some(key) = self.install(Peer::new(state.peer, wire, place)) else {
-            return self.release_seat(&state.room, connection);
+            return match &state.to {
+                Destination::Room(room) => self.release_seat(room, connection),
+                Destination::Branch { branch, participant } => self.arrive_at_branch(None, branch, *participant),
+                Destination::Home { branch, participant } => self.gone_on_the_way_home(branch, *participant),
+            };
         };
         let shard = self.number;
         self.tell_user(&user, UserMessage::Located { connection, shard, epoch, from: Some(state.from) });
-        self.guarded(key, |stage| stage.sit_down(key, &state.room));
+        let mut has_arrived = false;
+        self.guarded(key, |stage| {
+            match &state.to {
+                Destination::Room(room) => stage.sit_down(key, room),
+                Destination::Branch { branch, participant } => stage.arrive_at_branch(Some(key), branch, *participant),
+                Destination::Home { branch, participant } => stage.come_home(key, branch, *participant),
+            }
+            has_arrived = true;
+        });
+        if !has_arrived {
+            // It failed at arriving, and is being closed. A seat that is held expires; where it has one, nobody else says so.
+            match &state.to {
+                Destination::Room(_) => {}
+                Destination::Branch { branch, participant } => self.arrive_at_branch(None, branch, *participant),
+                Destination::Home { branch, participant } => self.gone_on_the_way_home(branch, *participant),
+            }
+        }
         if self.is_draining {
             self.close(key, CloseCode::Restarting);
         }
@@ -145,6 +166,10 @@ impl Stage {
     pub(super) fn act(&mut self, key: usize, action: Action) {
         match action {
             Action::Close(code) => self.close(key, code),
+            Action::Deliver(message) if self.peers[key].closing.is_some() => {
+                tracing::trace!(shard = self.number, ?message, "an answer after the close");
+                self.figures.answers_lost.add(1);
+            }
             Action::Deliver(message) => self.send(key, &message),
             Action::Change(change) => {
                 let state = &mut self.peers[key].state;
@@ -152,7 +177,10 @@ impl Stage {
                 if let Some(joining) = &mut state.joining {
                     joining.is_profile_changed = true;
                 }
-                if let Some(seat) = self.peers[key].seat {
+                if let Some(seat) = self.peers[key].branch {
+                    let profile = self.peers[key].state.session.profile.clone();
+                    self.say_home(seat, InwardItem::Profile(Box::new(profile)));
+                } else if let Some(seat) = self.peers[key].seat {
                     let profile = self.peers[key].state.session.profile.clone();
                     // Where the room fails at it, the next change tells all of the profile.
                     let _ = self.in_room(seat, |room, _, effects| room.set_profile(&profile, effects));

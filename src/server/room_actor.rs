@@ -25,6 +25,7 @@ use crate::{
     server::{
         library::{Library, LibraryMessage, LibraryReply},
         message::{Asker, PasswordOutcome, ReplyTo, RoomMessage, SeatAsk, Waiting, Wish},
+        spill::away::Away,
         stage::Stage,
     },
 };
@@ -82,12 +83,16 @@ pub struct RoomCell {
     pub room: Room,
     /// Who has made it and has not sat down in it yet: asking for it to be made once more is asking for a seat.
     pub made_for: Option<UserId>,
-    /// Its members' places in the shard's table of sockets, by participant.
+    /// Its members here: their places in the shard's table of sockets, by participant.
     pub members: Vec<(Participant, usize)>,
+    /// Its members elsewhere.
+    pub away: Away,
     /// When it last had a message for all its members.
     pub spoke_at: Timestamp,
     /// It has frames that wait for its gathering to end.
     pub is_gathering: bool,
+    /// It has positions of avatars that wait for a note, or for their time to be over.
+    pub has_cursors: bool,
     /// What follows its commits, by their number.
     pub commits: HashMap<u64, Commit>,
     /// The number of its last commit.
@@ -104,6 +109,15 @@ pub struct RoomCell {
     pub listed_at: Timestamp,
     /// Timestamps it had clamped when that was last counted.
     pub clamped: u64,
+}
+
+/// Where a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// On its room's shard: its place in the table of sockets.
+    Here(usize),
+    /// On another.
+    Away,
 }
 
 /// What follows a commit.
@@ -130,8 +144,10 @@ impl RoomCell {
             room,
             made_for: None,
             members: Vec::new(),
+            away: Away::default(),
             spoke_at: Timestamp::default(),
             is_gathering: false,
+            has_cursors: false,
             commits: HashMap::new(),
             last_commit: 0,
             passwords: 0,
@@ -157,15 +173,35 @@ impl RoomCell {
         }
     }
 
-    /// Takes a member out.
+    /// Takes a member out, wherever it is.
     pub fn remove(&mut self, participant: Participant) {
-        self.members.retain(|&(member, _)| member != participant);
+        match self.members.binary_search_by_key(&participant, |&(participant, _)| participant) {
+            Ok(index) => {
+                self.members.remove(index);
+            }
+            Err(_) => {
+                self.away.remove(participant);
+            }
+        }
+    }
+
+    /// Where a member is.
+    pub fn whereabouts(&self, participant: Participant) -> Option<Whereabouts> {
+        match self.member(participant) {
+            Some(key) => Some(Whereabouts::Here(key)),
+            None => self.away.has(participant).then_some(Whereabouts::Away),
+        }
+    }
+
+    /// Nobody is in it, here or elsewhere.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.away.is_empty()
     }
 
     /// It is empty beyond its grace time, and nobody is on the way to it or waits for something of it.
     pub fn may_go(&self, now: Timestamp) -> bool {
         let is_awaited = self.held_until > now || self.passwords > 0 || self.commits.values().any(Commit::is_awaited);
-        self.is_retiring && self.members.is_empty() && !is_awaited
+        self.is_retiring && self.is_empty() && !is_awaited
     }
 }
 
@@ -405,6 +441,7 @@ impl Actor for RoomActor {
         for (_, key) in std::mem::take(&mut cell.members) {
             cx.world.close_without_room(key, CloseCode::Restarting);
         }
+        cx.world.end_branches(cell, CloseCode::Restarting);
         cx.world.unlist(&cell.key);
         if cell.commits.is_empty() { Farewell::Done } else { Farewell::Later }
     }
@@ -423,7 +460,11 @@ impl Actor for RoomActor {
             let rejection = Rejection::new(ErrorCode::Server, message);
             world.reply(reply.clone(), ClientMessage::rejection(reply.request_id, rejection));
         }
-        let members = value.as_ref().and_then(|actor| actor.cell()).map(|cell| cell.members.clone());
+        let cell = value.as_mut().and_then(|actor| actor.cell_mut());
+        let members = cell.map(|cell| {
+            world.end_branches(cell, CloseCode::Internal);
+            cell.members.clone()
+        });
         if let Some(key) = key {
             tracing::error!(room = %key, %cause, members = members.as_ref().map_or(0, Vec::len), "a room ends with its members");
             world.unlist(key);

@@ -2,11 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use bytes::Bytes;
+
 use crate::{
     actor::{envelope::ActorId, handling, life, sending},
     domain::{
         defect::{Defect, is_planted},
-        room::{Effect, Room, RoomChange},
+        room::{Departed, Effect, Room, RoomChange},
     },
     net::{
         frame,
@@ -23,6 +25,7 @@ use crate::{
         library::{self, Library, LibraryMessage},
         message::RoomMessage,
         room_actor::{Commit, RoomActor, RoomCell, Seat},
+        spill::line::Framed,
         stage::Stage,
     },
     store::StoreError,
@@ -113,10 +116,34 @@ impl Stage {
 
     /// Takes a connection out of the room it is in, if any.
     pub(super) fn leave_room(&mut self, key: usize, reason: Reason) {
-        let Some(seat) = self.peers.get_mut(key).and_then(|peer| peer.seat.take()) else { return };
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if let Some(seat) = peer.branch.take() {
+            return self.leave_branch(key, seat, reason);
+        }
+        let Some(seat) = peer.seat.take() else { return };
+        let departed = self.leave_as(seat, reason, None);
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if let Some(departed) = departed {
+            peer.state.quota = departed.quota;
+        }
+        peer.state.last_active = self.now;
+        peer.wire.leave_room();
+        // The room's frames that wait for its gathering go without it: it flushes its members, and this is none any more.
+        self.mark_dirty(key);
+    }
+
+    /// Takes a member out of its room. One of a branch, of this life, may wait to be told: it is before the others are, and
+    /// hears no more of them.
+    pub(super) fn leave_as(&mut self, seat: Seat, reason: Reason, waits_at: Option<u64>) -> Option<Departed> {
         let leave = |cell: &mut RoomCell, now: Timestamp, effects: &mut Vec<Effect>| {
             cell.remove(seat.participant);
-            cell.attempt(|room| room.leave(seat.participant, reason, now, effects))
+            let departed = cell.attempt(|room| room.leave(seat.participant, reason, now, effects));
+            if let Some(departed) = &departed
+                && let Some(line) = waits_at.and_then(|life| cell.away.line(life))
+            {
+                line.left(seat.participant, departed.quota, now);
+            }
+            departed
         };
         let mut departed = None;
         for _ in 0..LEAVE_TRIES {
@@ -128,14 +155,7 @@ impl Stage {
         if departed.is_none() && self.rooms.get(seat.room).is_some() {
             life::fail::<RoomActor>(self, seat.room, "it failed at letting a member go".into());
         }
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        if let Some(departed) = departed.flatten() {
-            peer.state.quota = departed.quota;
-        }
-        peer.state.last_active = self.now;
-        peer.wire.leave_room();
-        // The room's frames that wait for its gathering go without it: it flushes its members, and this is none any more.
-        self.mark_dirty(key);
+        departed.flatten()
     }
 
     /// Performs a room's effects, in order. Leaves the vector empty, with its allocation.
@@ -152,17 +172,23 @@ impl Stage {
                 self.fan_out(id, cell, Some(from), Message::MidiMessage(midi));
             }
             Effect::Broadcast { except, message } => self.fan_out(id, cell, except, message),
-            Effect::Send { to, request_id, message } => {
-                if let Some(key) = cell.member(to) {
-                    self.answer(key, request_id, message);
+            Effect::Send { to, request_id, message } => match cell.member(to) {
+                Some(key) => self.answer(key, request_id, message),
+                None => {
+                    let message = ClientMessage::answer(request_id, message);
+                    cell.away.push_one(to, &message, false, self.now, &self.settings.outbox);
                 }
-            }
-            Effect::Ping { to } => {
-                if let Some(key) = cell.member(to) {
-                    self.ping(key);
+            },
+            Effect::Ping { to } => match cell.member(to) {
+                Some(key) => self.ping(key),
+                None => {
+                    cell.away.ping(to, self.now);
                 }
-            }
+            },
             Effect::Close { participant, connection, code } => {
+                if cell.away.close(participant, connection, code, self.now) {
+                    return;
+                }
                 cell.remove(participant);
                 if let Some(key) = self.socket_of(connection) {
                     self.peers[key].seat = None;
@@ -172,7 +198,7 @@ impl Stage {
             Effect::Commit { change, then, request } => self.commit(id, cell, change, then, request),
             Effect::Listed => cell.is_unlisted = true,
             // It goes with one of the next beats, where nobody comes meanwhile.
-            Effect::Retire => cell.is_retiring = cell.members.is_empty(),
+            Effect::Retire => cell.is_retiring = cell.is_empty(),
         }
     }
 
@@ -203,11 +229,29 @@ impl Stage {
                 self.too_slow.push(key);
             }
         }
-        if !cell.is_gathering {
-            cell.is_gathering = true;
-            self.gather.add(id.slot as usize, cell.spoke_at, now);
+        if cell.away.has_branches() {
+            let (needs_protobuf, needs_json) = cell.away.formats();
+            let frame = |shared: Option<Bytes>, is_needed: bool, format| {
+                shared.or_else(|| is_needed.then(|| frame::message(format, &message)))
+            };
+            let framed = Framed {
+                protobuf: frame(protobuf, needs_protobuf, Format::Protobuf),
+                json: frame(json, needs_json, Format::Json),
+            };
+            deliveries += cell.away.push_all(&framed, class, except, now, (&self.settings.spill_pending, &bounds));
         }
-        cell.spoke_at = now;
+        if class == Class::Cursor {
+            if !cell.has_cursors {
+                cell.has_cursors = true;
+                self.gather.add_cursors(id.slot as usize, now);
+            }
+        } else {
+            if !cell.is_gathering {
+                cell.is_gathering = true;
+                self.gather.add(id.slot as usize, cell.spoke_at, now);
+            }
+            cell.spoke_at = now;
+        }
         self.figures.deliveries.add(deliveries);
     }
 
@@ -221,8 +265,7 @@ impl Stage {
         request: Option<(Participant, Option<u32>)>,
     ) {
         let request = request.and_then(|(participant, request_id)| {
-            let key = cell.member(participant)?;
-            Some((participant, self.reply_to(key, request_id)))
+            Some((participant, self.reply_to_member(cell, participant, request_id)?))
         });
         cell.last_commit += 1;
         let commit = cell.last_commit;
@@ -247,7 +290,7 @@ impl Stage {
                     match (effect, &request) {
                         // Who asked may have moved on meanwhile, and is answered where it is.
                         (Effect::Send { to, request_id, message }, Some((participant, reply)))
-                            if to == *participant && cell.member(to).is_none() =>
+                            if to == *participant && cell.whereabouts(to).is_none() =>
                         {
                             self.reply(reply.clone(), ClientMessage::answer(request_id, message));
                         }

@@ -303,6 +303,8 @@ fn shutdown(grace_time: Duration) -> Shutdown {
         // One that was on its way from one shard to another belonged to neither.
         stage("late connections", &["connection"], LATE_ARRIVALS),
         stage("rooms", &["room"], grace_time),
+        // Their members are gone by now.
+        stage("branches", &["branch"], STAGE_DEADLINE),
         stage("users", &["user"], STAGE_DEADLINE),
         stage("stores", &["library", "directory", "password_desk", "director", "clerk"], grace_time),
     ])

@@ -81,8 +81,7 @@ impl RoomActor {
         cx: &mut Context<'_, Self>,
     ) {
         let (id, now) = (cx.id(), cx.world.now);
-        let seat = cx.world.socket_of(reply.connection).and_then(|key| cx.world.peers[key].seat);
-        let member: Option<Participant> = seat.filter(|seat| seat.room == id).map(|seat| seat.participant);
+        let member: Option<Participant> = self.cell().and_then(|cell| cell.room.participant_of(reply.connection));
         let result = match (outcome, self.cell_mut(), member) {
             (PasswordOutcome::Failed(rejection), _, _) => Err(rejection),
             (PasswordOutcome::Hashed(hash), Some(cell), Some(participant)) => {

@@ -55,6 +55,11 @@ pub struct StageSettings {
     pub commit_timeout: Duration,
     /// How long a hand-off waits for a place at the other shard.
     pub hand_off_timeout: Duration,
+    /// Members of a room that its own shard has; those beyond live on other shards.
+    pub spill_after: usize,
+    /// What may be pending for one such shard that takes nothing in: past the first bounds notes are shed, past the second
+    /// the room's members there are closed.
+    pub spill_pending: Bounds,
     /// How long a closed connection may take to say good-bye.
     pub close_timeout: Duration,
     /// How long a shutting-down server waits for its connections.
@@ -79,10 +84,18 @@ impl Default for StageSettings {
             // The store itself gives up earlier.
             commit_timeout: Duration::from_secs(30),
             hand_off_timeout: Duration::from_secs(1),
+            spill_after: 200,
+            spill_pending: pending_bounds(256 * 1024, Duration::from_secs(2)),
             close_timeout: Duration::from_secs(1),
             grace_time: Duration::from_secs(5),
             rates: RateSettings::default(),
             rooms: Arc::default(),
         }
     }
+}
+
+/// What may be pending for a branch of a room: from these bounds on it is shed, and past four times the bytes or five times the
+/// age the branch is given up.
+pub fn pending_bounds(bytes: usize, age: Duration) -> Bounds {
+    Bounds { shed_bytes: bytes, shed_age: age, close_bytes: bytes.saturating_mul(4), close_age: age * 5 }
 }

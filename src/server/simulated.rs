@@ -69,6 +69,27 @@ pub struct ConnectionView {
     pub is_joining: bool,
     /// Where it sits.
     pub seat: Option<(ActorId, Participant)>,
+    /// It is a member of a branch.
+    pub is_away: bool,
+}
+
+/// How much waits on a stage for concerts: the most of each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpillView {
+    /// Bytes pending for a branch.
+    pub pending_bytes: usize,
+    /// Bytes kept for a member on its way back.
+    pub kept_bytes: usize,
+    /// What a branch has to say to its room.
+    pub inward: usize,
+    /// Batches that wait at a branch for a socket.
+    pub batches: usize,
+    /// Batches of branches that wait for their room, of all.
+    pub arrivals: usize,
+    /// Members that are away.
+    pub away: usize,
+    /// Branches.
+    pub branches: usize,
 }
 
 /// A room on its stage.
@@ -86,8 +107,8 @@ pub struct RoomView {
     pub has_owner: bool,
     /// The owner.
     pub owner: String,
-    /// The owner is one of the members.
-    pub is_owner_here: bool,
+    /// The owner's number; 0 where it is not one of the members.
+    pub owner_participant: u32,
 }
 
 impl Stage {
@@ -100,6 +121,7 @@ impl Stage {
             is_closing: peer.closing.is_some(),
             is_joining: peer.state.joining.is_some(),
             seat: peer.seat.map(|seat| (seat.room, seat.participant)),
+            is_away: peer.branch.is_some(),
         };
         self.peers.iter().map(|(_, peer)| view(peer)).collect()
     }
@@ -116,10 +138,29 @@ impl Stage {
                 is_saved: cell.room.is_saved(),
                 has_owner: cell.room.kind().has_owner(),
                 owner: info.owner_id,
-                is_owner_here: info.owner_participant != 0,
+                owner_participant: info.owner_participant,
             })
         };
         self.rooms.ids().filter_map(view).collect()
+    }
+
+    /// What waits on it for concerts.
+    pub fn spills(&self) -> SpillView {
+        let mut view =
+            SpillView { arrivals: self.inwards.len(), branches: self.branches.len(), ..SpillView::default() };
+        for id in self.rooms.ids() {
+            let Some(cell) = self.rooms.get(id).and_then(RoomActor::cell) else { continue };
+            let (pending, kept) = cell.away.most_kept();
+            view.pending_bytes = view.pending_bytes.max(pending);
+            view.kept_bytes = view.kept_bytes.max(kept);
+            view.away += cell.away.len();
+        }
+        for (_, branch) in &self.branches {
+            let (inward, batches) = branch.backlog();
+            view.inward = view.inward.max(inward);
+            view.batches = view.batches.max(batches);
+        }
+        view
     }
 
     /// The connections that a user's actor knows, where it is on this stage.

@@ -7,7 +7,7 @@
 //! - effects are performed in order, after the decision that made them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     os::fd::{AsRawFd as _, RawFd},
     sync::Arc,
     time::Duration,
@@ -19,6 +19,7 @@ use crate::{
     actor::{
         core::{self, Core},
         director::Director,
+        envelope::ActorId,
         parcel::{Parcel, Post},
         shard::HEARTBEAT,
         table::Table,
@@ -28,7 +29,7 @@ use crate::{
     domain::room::Effect,
     http::stage::Admission,
     net::readiness::{ReadinessSet, Ready},
-    protocol::{ids::ConnectionId, time::Timestamp},
+    protocol::{ids::ConnectionId, time::Timestamp, wire::user_left_room::Reason},
     server::{
         chance::Chance,
         clock::{self, Clock},
@@ -37,16 +38,24 @@ use crate::{
         forwarding::Forwarding,
         gather::Gather,
         peer::{Goal, Joining, Moving, Peer},
-        room_actor::RoomActor,
+        room_actor::{RoomActor, Seat},
         run::RunError,
         settings::StageSettings,
+        spill::{
+            Arrival, BranchEnd,
+            branch::{Branch, BranchActor},
+        },
         tree,
         user::User,
     },
 };
 
-/// What a read takes at most; the shard has one buffer for all its sockets.
-const READ_BUFFER: usize = 64 * 1024;
+/// What a read takes at most; the shard has one buffer for all its sockets. Many times what anybody plays in a turn, and no more of a
+/// flood's frames than are handled in a fraction of a millisecond.
+const READ_BUFFER: usize = 16 * 1024;
+/// How long a turn goes on with those who send so much that a read does not empty their socket. They share it; what of theirs
+/// is left waits for the next turn, behind everybody else.
+const REST_BUDGET: Duration = Duration::from_micros(500);
 /// Sockets that one poll reports at most.
 const READY_BATCH: usize = 1024;
 
@@ -78,6 +87,7 @@ pub struct Stage {
     pub(super) rooms: Table<RoomActor>,
     pub(super) users: Table<User>,
     pub(super) connections: Table<Connection>,
+    pub(super) branch_actors: Table<BranchActor>,
     directors: Table<Director<Self>>,
     pub(super) clock: Clock,
     pub(super) settings: Arc<StageSettings>,
@@ -90,10 +100,26 @@ pub struct Stage {
     /// Where the sockets are, by their connections' ids.
     pub(super) ids: HashMap<ConnectionId, usize>,
     pub(super) forwarding: Forwarding,
+    /// Branches of rooms of other shards.
+    pub(super) branches: Slab<Branch>,
+    /// Rooms of this shard that have, or are to have, branches.
+    pub(super) spilled: Vec<ActorId>,
+    /// What branches have sent and is not handled; they send no more than their windows allow.
+    pub(super) inwards: VecDeque<Arrival>,
+    /// There was too much of that for one turn.
+    pub(super) has_inward_left: bool,
+    /// Members of branches that are no more, and leave.
+    pub(super) departing: VecDeque<(Seat, Reason)>,
+    /// Branches that are to be told that they are over.
+    pub(super) branch_ends: Vec<BranchEnd>,
+    /// Members of branches who wait for a place at home.
+    pub(super) awaiting_home: Vec<ConnectionId>,
     /// Connections with a seat whose hand-off waits for a place.
     pub(super) awaiting_slot: Vec<ConnectionId>,
     /// Connections with something to read, and those with something to write.
     pub(super) to_read: Vec<usize>,
+    /// Connections with more to read than a read takes, in the order in which they are served.
+    rest_to_read: VecDeque<usize>,
     pub(super) dirty: Vec<usize>,
     /// Connections that read too slowly, closed when the effects at hand are performed: a member must not leave its room in
     /// the middle of them, and where many fall behind at once, their leaving must not nest.
@@ -130,6 +156,7 @@ impl Stage {
             rooms: Table::default(),
             users: Table::default(),
             connections: Table::default(),
+            branch_actors: Table::default(),
             directors: Table::default(),
             clock: parts.clock,
             gather: Gather::new(parts.settings.gather_max, now),
@@ -140,8 +167,16 @@ impl Stage {
             peers: Slab::new(),
             ids: HashMap::new(),
             forwarding: Forwarding::default(),
+            branches: Slab::new(),
+            spilled: Vec::new(),
+            inwards: VecDeque::new(),
+            has_inward_left: false,
+            departing: VecDeque::new(),
+            branch_ends: Vec::new(),
+            awaiting_home: Vec::new(),
             awaiting_slot: Vec::new(),
             to_read: Vec::new(),
+            rest_to_read: VecDeque::new(),
             dirty: Vec::new(),
             too_slow: Vec::new(),
             buffer: vec![0; READ_BUFFER],
@@ -165,6 +200,7 @@ impl Stage {
         self.core.register(&mut self.connections, settings.connection);
         self.core.register(&mut self.rooms, settings.room);
         self.core.register(&mut self.users, settings.user);
+        self.core.register(&mut self.branch_actors, settings.branch);
         self.core.register(&mut self.directors, settings.director);
     }
 
@@ -192,8 +228,10 @@ impl Stage {
         self.ready = ready;
     }
 
-    /// Serves the connections with something to read. One that has more comes again in the next turn.
+    /// Serves the connections with something to read: each once, and then those that had more in the turns before, for as long as
+    /// there is time for them.
     fn read_sockets(&mut self) {
+        let rest = self.rest_to_read.len();
         let mut queued = std::mem::take(&mut self.to_read);
         for key in queued.drain(..) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
@@ -203,6 +241,19 @@ impl Stage {
         if self.to_read.is_empty() {
             // Keep the allocation.
             self.to_read = queued;
+        }
+        if rest == 0 {
+            return;
+        }
+        let over = self.clock.now() + REST_BUDGET;
+        for _ in 0..rest {
+            let Some(key) = self.rest_to_read.pop_front() else { break };
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            peer.is_queued = false;
+            self.guarded(key, |stage| stage.read_peer(key));
+            if self.now >= over {
+                break;
+            }
         }
     }
 
@@ -215,6 +266,7 @@ impl Stage {
     /// Looks at every connection again: a turn that panicked half way has lost its lists of whom to serve.
     fn restore_lists(&mut self) {
         self.to_read.clear();
+        self.rest_to_read.clear();
         self.dirty.clear();
         self.too_slow.clear();
         self.awaiting_slot.clear();
@@ -229,6 +281,7 @@ impl Stage {
                 self.awaiting_slot.push(peer.id());
             }
         }
+        self.awaiting_home = self.going_home();
     }
 
     /// Where a connection's socket is in the table.
@@ -243,6 +296,17 @@ impl Stage {
         {
             peer.is_queued = true;
             self.to_read.push(key);
+        }
+    }
+
+    /// Puts a connection that has been read, and has more, behind the others.
+    pub(super) fn queue_rest(&mut self, key: usize) {
+        if let Some(peer) = self.peers.get_mut(key)
+            && peer.wire.is_readable()
+            && !peer.is_queued
+        {
+            peer.is_queued = true;
+            self.rest_to_read.push_back(key);
         }
     }
 
@@ -281,6 +345,12 @@ impl Hosts<Connection> for Stage {
     }
 }
 
+impl Hosts<BranchActor> for Stage {
+    fn table(&mut self) -> &mut Table<BranchActor> {
+        &mut self.branch_actors
+    }
+}
+
 impl Hosts<Director<Self>> for Stage {
     fn table(&mut self) -> &mut Table<Director<Self>> {
         &mut self.directors
@@ -306,24 +376,32 @@ impl Worker for Stage {
 
     fn turn(&mut self) -> Work {
         self.tell_time();
+        self.figures.turns.add(1);
         self.poll_sockets();
         self.core.tell_time();
         self.read_sockets();
+        self.serve_inward();
         self.retry_hand_offs();
+        self.retry_going_home();
         if self.now >= self.next_beat {
             self.next_beat = self.now + HEARTBEAT;
             self.beat();
         }
         self.close_too_slow();
-        // Last of those who send: what they have for other hosts goes with it.
+        self.serve_spills();
         core::turn(self);
+        // Last of those who send: all that a room has for a branch in this turn goes in one batch.
+        self.send_batches();
+        self.unblock_branches();
         self.now = self.clock.now();
         self.flush();
         let end = self.clock.now();
         if self.gather.wants_sample(end) {
             self.gather.sample(clock::thread_cpu_time(), end);
         }
-        if !self.to_read.is_empty() || !self.too_slow.is_empty() {
+        let has_more = !self.to_read.is_empty() || !self.rest_to_read.is_empty();
+        let is_late = self.has_inward_left || !self.departing.is_empty() || !self.branch_ends.is_empty();
+        if has_more || !self.too_slow.is_empty() || is_late {
             return Work::More;
         }
         let beat = self.next_beat.since(end);
@@ -350,5 +428,7 @@ impl Worker for Stage {
     }
 }
 
+#[cfg(test)]
+mod spill_tests;
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,7 @@ impl Stage {
             if let Some(cell) = self.rooms.get_mut(id).and_then(RoomActor::cell_mut) {
                 cell.held_until = moved(cell.held_until);
                 cell.room.stood_still(stall, self.now);
+                cell.away.stood_still(stall);
             }
         }
     }

@@ -5,8 +5,8 @@
 //! ├── connection   many                          ├── library        permanent
 //! ├── room         many                          ├── directory      permanent
 //! ├── user         many                          ├── password_desk  permanent
-//! └── director     permanent                     ├── director       permanent
-//!                                                └── clerk          a pool, beside the tree
+//! ├── branch       many                          ├── director       permanent
+//! └── director     permanent                     └── clerk          a pool, beside the tree
 //! ```
 //!
 //! - **One for one** everywhere: no two of these share state that a failure could leave half changed. What they know of each
@@ -20,6 +20,8 @@
 //!   `INTERNAL` and may come back. One whose closing fails as well is taken out.
 //! - **Users** go on in place: what they know (where their connections are) is told them once with every move, and a fresh one
 //!   would not find those that stay where they are.
+//! - **Branches**, the members of a room of another shard, go on in place to be ended: who has got which frame is not known, so
+//!   their members are told `INTERNAL` and may come back, and their room, which knows what they held, is told.
 //! - **The back office's** actors hold no state but queues; a fresh one over the same store is as good. Three failures in five
 //!   seconds of any of them end the server in order, for a supervisor outside to start again: rooms play on without
 //!   their store for as long as it is merely away, which is an error here, not a failure.
@@ -41,8 +43,8 @@ use crate::{
     },
     server::{
         clerk::Clerk, connection_actor::Connection, directory_keeper::DirectoryKeeper, library::Library,
-        password_desk::PasswordDesk, room_actor::RoomActor, run::RunError, settings::StageSettings, stage::Stage,
-        user::User,
+        password_desk::PasswordDesk, room_actor::RoomActor, run::RunError, settings::StageSettings,
+        spill::branch::BranchActor, stage::Stage, user, user::User,
     },
     store::{Documents, State},
 };
@@ -60,6 +62,8 @@ pub struct ShardKinds {
     pub room: KindSettings,
     /// Users.
     pub user: KindSettings,
+    /// Branches.
+    pub branch: KindSettings,
     /// The director.
     pub director: KindSettings,
 }
@@ -85,7 +89,17 @@ impl ShardKinds {
                 stop_deadline: settings.grace_time,
                 ..KindSettings::default()
             },
-            user: KindSettings { recovery: Recovery::InPlace, ..KindSettings::default() },
+            user: KindSettings {
+                recovery: Recovery::InPlace,
+                idle_time: Some(user::REMEMBERED),
+                ..KindSettings::default()
+            },
+            branch: KindSettings {
+                recovery: Recovery::InPlace,
+                back_off: BackOff::NONE,
+                stop_deadline: settings.grace_time,
+                ..KindSettings::default()
+            },
             director: KindSettings { idle_time: None, ..KindSettings::default() },
         }
     }
@@ -98,6 +112,7 @@ pub fn place(registry: &mut Registry, shards: usize) -> usize {
     registry.place::<Connection>(hosts.iter().copied());
     registry.place::<RoomActor>(hosts.iter().copied());
     registry.place::<User>(hosts.iter().copied());
+    registry.place::<BranchActor>(hosts.iter().copied());
     registry.place::<Director<Stage>>(hosts.iter().copied());
     let office = registry.host("back-office", "tokio");
     registry.place::<Library>([office]);
@@ -117,6 +132,7 @@ pub fn start_shard(stage: &mut Stage, give_up: flume::Sender<RunError>) {
         .many::<Connection>(StopLimit::Unlimited)
         .many::<RoomActor>(StopLimit::Unlimited)
         .many::<User>(StopLimit::Unlimited)
+        .many::<BranchActor>(StopLimit::Unlimited)
         .actor::<Director<Stage>>(Place(number), Restart::Permanent, StopLimit::default(), |_| Ok(Director::default()));
     tree::start(stage, plan);
 }

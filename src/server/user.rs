@@ -28,6 +28,9 @@ use crate::{
 
 /// How long the end of a connection is remembered, against news of it that were overtaken.
 const TOMBSTONE: Duration = Duration::from_secs(30);
+/// How long a user without connections is remembered; longer than anything it is remembered for. A flood of guests that come and go
+/// leaves as many users behind as it brings in this time, or twice this time: an idle actor may be looked at so late.
+pub const REMEMBERED: Duration = Duration::from_secs(35);
 /// How long an action waits for a connection that is between two shards.
 const UNDELIVERED: Duration = Duration::from_secs(30);
 

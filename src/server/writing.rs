@@ -8,8 +8,23 @@ use crate::{
         outbox::{Class, Pushed},
     },
     protocol::close::CloseCode,
-    server::{room_actor::RoomActor, stage::Stage},
+    server::{
+        room_actor::{RoomActor, RoomCell},
+        stage::Stage,
+    },
 };
+
+/// Set in what a branch is gathered under; rooms are by their slots, which are 32 bits.
+const BRANCH: usize = 1 << 40;
+
+/// What a branch is gathered under.
+pub(super) fn branch_token(at: usize) -> usize {
+    BRANCH | at
+}
+
+fn branch_of(token: usize) -> Option<usize> {
+    (token & BRANCH != 0).then_some(token & !BRANCH)
+}
 
 impl Stage {
     /// Queues a frame for one connection; it is written at the end of the turn.
@@ -50,17 +65,40 @@ impl Stage {
             self.dirty = dirty;
         }
         while let Some(room) = self.gather.next_due(self.now) {
-            let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) else { continue };
-            cell.is_gathering = false;
-            let members = std::mem::take(&mut cell.members);
-            for &(_, key) in &members {
-                if self.peers.get(key).is_some_and(|peer| !peer.wire.outbox().is_empty()) {
-                    self.flush_peer(key);
-                }
+            match branch_of(room) {
+                Some(branch) => self.flush_branch(branch),
+                None => self.flush_room(room, |cell| cell.is_gathering = false),
             }
-            // Nothing that a flush does takes members away: broken connections are taken out in the next turn.
-            if let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) {
-                cell.members = members;
+        }
+        while let Some(room) = self.gather.next_cursors_due(self.now) {
+            self.flush_room(room, |cell| cell.has_cursors = false);
+        }
+    }
+
+    /// Writes what waits for a room's members.
+    fn flush_room(&mut self, room: usize, note: impl FnOnce(&mut RoomCell)) {
+        let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) else { return };
+        note(cell);
+        let members = std::mem::take(&mut cell.members);
+        for &(_, key) in &members {
+            if self.peers.get(key).is_some_and(|peer| !peer.wire.outbox().is_empty()) {
+                self.flush_peer(key);
+            }
+        }
+        // Nothing that a flush does takes members away: broken connections are taken out in the next turn.
+        if let Some(cell) = self.rooms.at_mut(room as u32).and_then(RoomActor::cell_mut) {
+            cell.members = members;
+        }
+    }
+
+    fn flush_branch(&mut self, at: usize) {
+        let Some(branch) = self.branches.get_mut(at) else { return };
+        branch.is_gathering = false;
+        for member in 0.. {
+            let Some(member) = self.branches[at].members().get(member) else { return };
+            let key = member.key;
+            if self.peers.get(key).is_some_and(|peer| !peer.wire.outbox().is_empty()) {
+                self.flush_peer(key);
             }
         }
     }

@@ -10,7 +10,9 @@ mod support;
 
 mod actors;
 mod chat;
+mod concert;
 mod frames;
+mod frozen_readers;
 mod handshake;
 mod lifecycle;
 mod moderation;

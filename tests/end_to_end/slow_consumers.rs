@@ -58,14 +58,14 @@ fn play(player: &mut Client, from: usize, count: usize) {
 
 /// Follows the sequence numbers of participants: each goes on where it was, or where a gap has said.
 #[derive(Default)]
-struct Follower {
-    next: HashMap<u32, u32>,
-    heard: HashMap<u32, Vec<usize>>,
-    gaps: usize,
+pub struct Follower {
+    pub next: HashMap<u32, u32>,
+    pub heard: HashMap<u32, Vec<usize>>,
+    pub gaps: usize,
 }
 
 impl Follower {
-    fn take(&mut self, message: &Message) {
+    pub fn take(&mut self, message: &Message) {
         match message {
             Message::MidiMessage(midi) => {
                 let next = self.next.entry(midi.participant).or_insert(1);
@@ -84,7 +84,7 @@ impl Follower {
     }
 
     /// What was missed of somebody who has played so many.
-    fn missed(&self, participant: u32, of: usize) -> usize {
+    pub fn missed(&self, participant: u32, of: usize) -> usize {
         of - self.heard.get(&participant).map_or(0, Vec::len)
     }
 }

@@ -17,7 +17,12 @@ use pianorhythm_server::{
     server::simulated::{ConnectionView, RoomView, Seated},
 };
 
-use crate::client::{Asked, Client, Life, Stream, Visit, life};
+use crate::{
+    client::{Asked, Client, Life, Stream, Visit, life},
+    plan::{CLIENTS, Moderation, Setup},
+    register::{Register, Registers},
+    world::user_id,
+};
 
 /// What is known of all that was heard.
 #[derive(Default)]
@@ -29,10 +34,23 @@ pub struct Checks {
     pub saved: BTreeSet<String>,
     /// Lines of saved rooms that were acknowledged.
     pub lines: Vec<(String, String)>,
-    /// Bans in saved rooms that were acknowledged and not lifted.
-    pub bans: BTreeSet<(String, usize)>,
-    /// Users of whom some ban was to be lifted at some time.
+    /// What is kept of saved rooms.
+    pub kept: Registers,
+    /// Users of whom some ban was to be lifted at some time, and some mute.
     unbanned: BTreeSet<usize>,
+    unmuted: BTreeSet<usize>,
+    /// What clients were told to be muted: by whom, in which life of a room, who.
+    muted: BTreeSet<(usize, Life, String)>,
+    /// Kicks and bans that were asked for: of whom, and when they were answered.
+    expelled: Vec<(usize, Option<usize>)>,
+    /// Users who were logged out at some time.
+    logged_out: BTreeSet<usize>,
+    /// One more with each message that is heard.
+    pub time: usize,
+    /// Rooms may be so full that joins and leaves are gathered.
+    pub has_crowds: bool,
+    /// Rooms may spill.
+    pub has_concerts: bool,
 }
 
 /// What is known of one room's life.
@@ -50,6 +68,11 @@ struct LifeLog {
 type Checked = Result<(), String>;
 
 impl Checks {
+    pub fn new(setup: &Setup) -> Self {
+        let (has_crowds, has_concerts) = (setup.crowd <= CLIENTS, setup.spill_after <= CLIENTS);
+        Self { has_crowds, has_concerts, ..Self::default() }
+    }
+
     /// A connection has become a member.
     pub fn seated(&mut self, seated: &Seated, user: usize) -> Checked {
         let log = self.lives.entry(life(seated.room)).or_default();
@@ -63,15 +86,34 @@ impl Checks {
         Ok(())
     }
 
-    /// A ban is being lifted, or may be over.
-    pub fn unbanned(&mut self, user: usize) {
-        self.lives.values_mut().for_each(|log| log.banned.retain(|banned| *banned != user));
-        self.bans.retain(|(_, banned)| *banned != user);
-        self.unbanned.insert(user);
+    /// Something is to be done to a user, in a room where that is certain. Its number among what is written.
+    pub fn moderating(&mut self, how: Moderation, user: usize, room: Option<String>) -> Option<usize> {
+        match how {
+            Moderation::Kick | Moderation::Ban => self.expelled.push((user, None)),
+            // Also before it is answered.
+            Moderation::Unban => {
+                self.lives.values_mut().for_each(|log| log.banned.retain(|banned| *banned != user));
+                self.unbanned.insert(user);
+            }
+            Moderation::Unmute => {
+                self.muted.retain(|(_, _, muted)| *muted != user_id(user));
+                self.unmuted.insert(user);
+            }
+            Moderation::Mute | Moderation::Crown => {}
+        }
+        let (register, value) = match how {
+            Moderation::Ban => (Register::Ban(user), "so"),
+            Moderation::Unban => (Register::Ban(user), ""),
+            Moderation::Mute => (Register::Mute(user), "so"),
+            Moderation::Unmute => (Register::Mute(user), ""),
+            Moderation::Kick | Moderation::Crown => return None,
+        };
+        Some(self.kept.ask(register, room, value.to_owned()))
     }
 
     /// These connections of a user were told to close.
-    pub fn closing(&mut self, connections: impl IntoIterator<Item = ConnectionId>) {
+    pub fn closing(&mut self, user: usize, connections: impl IntoIterator<Item = ConnectionId>) {
+        self.logged_out.insert(user);
         self.must_close.extend(connections.into_iter().map(|connection| (connection, "a logout")));
     }
 
@@ -79,6 +121,8 @@ impl Checks {
     pub fn crashed(&mut self) {
         self.lives.clear();
         self.must_close.clear();
+        self.muted.clear();
+        self.expelled.clear();
     }
 
     /// A client hears a message.
@@ -96,6 +140,10 @@ impl Checks {
             None => None,
         };
         client.shared += u64::from(is_shared(&message));
+        self.time += 1;
+        if let Some(asked) = &asked {
+            self.answered(client, asked, matches!(message, Message::Ack(_)));
+        }
         match message {
             Message::Welcome(_) => client.is_welcome = true,
             Message::RoomJoinedResponse(joined) => {
@@ -116,6 +164,7 @@ impl Checks {
                     life: life(seated.room),
                     me: joined.participant,
                     known: members.keys().copied().collect(),
+                    gone: BTreeSet::new(),
                     members,
                     streams: BTreeMap::new(),
                     keys: BTreeSet::new(),
@@ -137,7 +186,7 @@ impl Checks {
             Message::MidiMessage(midi) => self.midi(client, &midi)?,
             Message::Gap(gap) => {
                 let visit = visit_of(client)?;
-                if !visit.known.contains(&gap.participant) {
+                if !visit.known.contains(&gap.participant) && !self.has_crowds {
                     return Err(format!("a gap of a stranger, {}", gap.participant));
                 }
                 let stream = visit.streams.entry(gap.participant).or_default();
@@ -159,11 +208,26 @@ impl Checks {
             }
             Message::UserUpdated(updated) => {
                 let (participant, _) = updated.member.and_then(of_wire).ok_or("nobody was updated")?;
-                if !visit_of(client)?.members.contains_key(&participant) {
+                if !visit_of(client)?.members.contains_key(&participant) && !self.has_crowds {
                     return Err(format!("an update of {participant}, who is not there"));
                 }
             }
-            Message::MembersChanged(_) => return Err("no room is crowded".into()),
+            Message::MembersChanged(changed) => {
+                if !self.has_crowds {
+                    return Err("no room is crowded".into());
+                }
+                let visit = visit_of(client)?;
+                // Who came after them has them in the answer to its join.
+                for (participant, user) in changed.joined.into_iter().filter_map(of_wire) {
+                    visit.known.insert(participant);
+                    visit.members.insert(participant, user);
+                }
+                for left in changed.left {
+                    if visit_of(client)?.members.contains_key(&left.participant) {
+                        self.left(client, left.participant, left.reason())?;
+                    }
+                }
+            }
             Message::Ack(ack) => match asked {
                 Some(Asked::Leave) => client.visit = None,
                 Some(Asked::Chat(life)) => {
@@ -171,16 +235,6 @@ impl Checks {
                         && self.saved.contains(&visit.room)
                     {
                         self.lines.push((visit.room.clone(), ack.message_id));
-                    }
-                }
-                Some(Asked::Ban(user, life)) => {
-                    if let Some(visit) = client.visit.as_ref().filter(|visit| Some(visit.life) == life)
-                        && !self.unbanned.contains(&user)
-                    {
-                        self.lives.entry(visit.life).or_default().banned.insert(user);
-                        if self.saved.contains(&visit.room) {
-                            self.bans.insert((visit.room.clone(), user));
-                        }
                     }
                 }
                 _ => {}
@@ -192,11 +246,39 @@ impl Checks {
         Ok(())
     }
 
+    /// What was asked for is done, or not.
+    fn answered(&mut self, client: &Client, asked: &Asked, is_done: bool) {
+        let (life, write) = match *asked {
+            Asked::Write { write, life } => (life, Some(write)),
+            Asked::Moderate { life, write, .. } => (life, write),
+            _ => return,
+        };
+        let visit = client.visit.as_ref().filter(|visit| Some(visit.life) == life);
+        if let Some(write) = write {
+            let is_kept = visit.is_some_and(|visit| self.saved.contains(&visit.room));
+            self.kept.answer(write, is_done && is_kept);
+        }
+        let Asked::Moderate { how, user, .. } = *asked else { return };
+        if matches!(how, Moderation::Kick | Moderation::Ban)
+            && let Some(open) = self.expelled.iter_mut().find(|(of, answered)| *of == user && answered.is_none())
+        {
+            open.1 = Some(self.time);
+        }
+        let Some(visit) = visit.filter(|_| is_done) else { return };
+        if how == Moderation::Ban && !self.unbanned.contains(&user) {
+            self.lives.entry(visit.life).or_default().banned.insert(user);
+        }
+        if how == Moderation::Mute && !self.unmuted.contains(&user) {
+            self.muted.insert((client.number, visit.life, user_id(user)));
+        }
+    }
+
     fn left(&mut self, client: &mut Client, participant: u32, reason: Reason) -> Checked {
         let visit = visit_of(client)?;
         if visit.members.remove(&participant).is_none() {
             return Err(format!("{participant} left {} and was not there", visit.room));
         }
+        visit.gone.insert(participant);
         if visit.sounds(participant) {
             visit.unsilenced.insert(participant);
         }
@@ -209,12 +291,14 @@ impl Checks {
     }
 
     fn midi(&mut self, client: &mut Client, midi: &MidiMessage) -> Checked {
+        let number = client.number;
         let visit = visit_of(client)?;
         let MidiMessage { participant, sequence, midi_data, .. } = midi;
         if *participant == visit.me {
             return Err("its own notes came back".into());
         }
-        if !visit.members.contains_key(participant) {
+        // Those of a crowd may play before the others are told that they are there.
+        if !visit.members.contains_key(participant) && (!self.has_crowds || visit.gone.contains(participant)) {
             return Err(format!("notes of {participant}, who is not in {}", visit.room));
         }
         let stream = visit.streams.entry(*participant).or_default();
@@ -222,7 +306,12 @@ impl Checks {
             return Err(format!("after {:?} of {participant} in {} came {sequence}", stream.last, visit.room));
         }
         stream.last = Some(*sequence);
+        let muted = visit.members.get(participant).map(|user| (number, visit.life, user.clone()));
+        let is_muted = muted.is_some_and(|muted| self.muted.contains(&muted));
         for event in Events::parse(midi_data).map_err(|error| format!("notes that are none: {error}"))? {
+            if is_muted && event.message.is_note_on() {
+                return Err(format!("notes of {participant}, whom it was told to be muted in {}", visit.room));
+            }
             visit.apply(*participant, event.message);
         }
         let mut hasher = DefaultHasher::new();
@@ -243,7 +332,7 @@ impl Checks {
     }
 
     /// A close frame came.
-    pub fn close(client: &mut Client, code: u16, has_panics: bool) -> Checked {
+    pub fn close(&self, client: &mut Client, code: u16, has_panics: bool) -> Checked {
         if let Some(before) = client.closed.replace(code) {
             return Err(format!("closed twice, with {before} and {code}"));
         }
@@ -251,8 +340,20 @@ impl Checks {
         match code {
             1000 if client.has_ended_itself => Ok(()),
             3003 if has_panics => Ok(()),
-            // Idle, too slow, kicked, banned, logged out, too many refusals.
-            3002 | 3008 | 3501 | 3502 | 3503 | 3506 => Ok(()),
+            // A branch took nothing in for too long.
+            3001 if self.has_concerts => Ok(()),
+            // A kick or ban that was answered before it came is not about it.
+            3501 | 3502
+                if self
+                    .expelled
+                    .iter()
+                    .any(|(user, answered)| *user == client.user && answered.is_none_or(|at| client.born <= at)) =>
+            {
+                Ok(())
+            }
+            3503 if self.logged_out.contains(&client.user) => Ok(()),
+            // Idle, too slow, too many refusals.
+            3002 | 3008 | 3506 => Ok(()),
             _ => Err(format!("closed with {code}, for which there is no reason")),
         }
     }
@@ -307,6 +408,15 @@ impl Checks {
             if !visit.members.keys().eq(members.iter()) {
                 return at(format!("it knows {:?} in {} and there are {members:?}", visit.members, visit.room));
             }
+            // One that is away keeps the crown for a while, and is none of the members.
+            let is_owner_known = match room.owner_participant {
+                0 => !visit.members.contains_key(&visit.owner),
+                owner => visit.owner == owner,
+            };
+            if !is_owner_known {
+                let (known, owner) = (visit.owner, room.owner_participant);
+                return at(format!("it knows {known} as the owner of {}, who is {owner}", visit.room));
+            }
             if let Some(left) = visit.unsilenced.first() {
                 return at(format!("{left} has left {} and sounds on", visit.room));
             }
@@ -348,25 +458,17 @@ impl Checks {
         Ok(())
     }
 
-    /// When crowns have had their time: each room with members has its owner among them, and all know who it is.
-    pub fn owners(clients: &[Client], rooms: &[RoomView]) -> Checked {
+    /// When crowns have had their time: each room with members has its owner among them.
+    pub fn owners(rooms: &[RoomView]) -> Checked {
         for room in rooms {
             // Who comes into somebody's empty room does not take it over, where it is a saved one.
             let is_right = match (room.has_owner, room.is_saved) {
                 (false, _) => room.owner.is_empty(),
-                (true, false) => room.is_owner_here,
+                (true, false) => room.owner_participant != 0,
                 (true, true) => !room.owner.is_empty(),
             };
             if !room.members.is_empty() && !is_right {
                 return Err(format!("{} has members and its owner is {:?}", room.key, room.owner));
-            }
-        }
-        let mut owners: BTreeMap<Life, u32> = BTreeMap::new();
-        for client in clients.iter().filter(|client| client.is_open()) {
-            let Some(visit) = &client.visit else { continue };
-            let owner = *owners.entry(visit.life).or_insert(visit.owner);
-            if owner != visit.owner {
-                return Err(format!("{} is owned by {owner} and by {}", visit.room, visit.owner));
             }
         }
         Ok(())
@@ -384,6 +486,11 @@ impl Checks {
     }
 }
 
+/// Nobody is without an owner, where its kind has one, from its first member on.
+pub fn has_owner(room: &RoomView) -> bool {
+    !room.has_owner || room.members.is_empty() || !room.owner.is_empty()
+}
+
 /// What goes to all members of a room, and is counted as it does.
 fn is_shared(message: &Message) -> bool {
     match message {
@@ -395,6 +502,7 @@ fn is_shared(message: &Message) -> bool {
         | Message::UserUpdated(_)
         | Message::RoomUpdated(_)
         | Message::OwnerChanged(_)
+        | Message::MembersChanged(_)
         | Message::RoomClosed(_) => true,
         _ => false,
     }

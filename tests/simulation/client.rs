@@ -20,7 +20,7 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-use crate::plan::Event;
+use crate::plan::{Event, Moderation};
 
 /// One room's life: a room that comes back has another.
 pub type Life = (u16, u32, u32);
@@ -35,6 +35,8 @@ pub struct Client {
     pub number: usize,
     pub connection: ConnectionId,
     pub user: usize,
+    /// When it came, in the time of [`crate::checks::Checks`].
+    pub born: usize,
     pub format: Format,
     socket: Option<UnixStream>,
     out: VecDeque<u8>,
@@ -76,8 +78,18 @@ pub enum Asked {
     Leave,
     /// In the room of this life, where that is certain.
     Chat(Option<Life>),
-    /// Of a user, the same.
-    Ban(usize, Option<Life>),
+    /// What is to be done to a user, the same.
+    Moderate {
+        how: Moderation,
+        user: usize,
+        life: Option<Life>,
+        write: Option<usize>,
+    },
+    /// A change of what is kept of a room, by its number; the same.
+    Write {
+        write: usize,
+        life: Option<Life>,
+    },
     Other,
 }
 
@@ -91,6 +103,8 @@ pub struct Visit {
     pub members: BTreeMap<u32, String>,
     /// Who is or was here.
     pub known: BTreeSet<u32>,
+    /// Who was here and left.
+    pub gone: BTreeSet<u32>,
     pub streams: BTreeMap<u32, Stream>,
     /// What sounds: participant, channel, key.
     pub keys: BTreeSet<(u32, u8, u8)>,
@@ -117,12 +131,19 @@ pub enum Heard {
 }
 
 impl Client {
-    pub fn new(number: usize, connection: ConnectionId, user: usize, format: Format, socket: UnixStream) -> Self {
+    pub fn new(
+        (number, born): (usize, usize),
+        connection: ConnectionId,
+        user: usize,
+        format: Format,
+        socket: UnixStream,
+    ) -> Self {
         socket.set_nonblocking(true).unwrap();
         Self {
             number,
             connection,
             user,
+            born,
             format,
             socket: Some(socket),
             out: VecDeque::new(),
@@ -193,6 +214,11 @@ impl Client {
     pub fn certain_life(&self) -> Option<Life> {
         let is_joining = self.asked.values().any(|asked| matches!(asked, Asked::Create | Asked::Join | Asked::Leave));
         self.visit.as_ref().filter(|_| !is_joining).map(|visit| visit.life)
+    }
+
+    /// And its name.
+    pub fn certain_room(&self) -> Option<String> {
+        self.certain_life().and(self.visit.as_ref()).map(|visit| visit.room.clone())
     }
 
     pub fn pong(&mut self, payload: &[u8]) {

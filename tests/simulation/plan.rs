@@ -35,6 +35,12 @@ pub struct Setup {
     pub shed_bytes: usize,
     pub close_bytes: usize,
     pub capacity: u32,
+    /// Above so many members joins and leaves are gathered.
+    pub crowd: usize,
+    /// Members beyond so many live on other shards.
+    pub spill_after: usize,
+    /// Bytes that may be pending for those before they miss something.
+    pub spill_pending: usize,
     /// Notes cost so much that some are refused.
     pub is_note_quota_tight: bool,
     /// Messages are limited as they are outside.
@@ -209,9 +215,15 @@ impl Plan {
             shed_bytes: [8 * 1024, 20 * 1024][rng.below(2) as usize],
             close_bytes: 96 * 1024,
             capacity: [4, 8, 20][rng.below(3) as usize],
+            crowd: [2, 100, 100, 100, 100][rng.below(5) as usize],
+            spill_after: [2, 3, 4, 6, 1000, 1000, 1000, 1000][rng.below(8) as usize],
+            spill_pending: [2 * 1024, 8 * 1024, 64 * 1024][rng.below(3) as usize],
             is_note_quota_tight: rng.below(5) == 0,
             has_rates: rng.below(4) == 0,
         };
+        let is_concert = setup.spill_after <= CLIENTS;
+        let capacity = if is_concert { 20 } else { setup.capacity };
+        let setup = Setup { capacity, ..setup };
         let length = 120 + rng.below(240) as usize;
         let mood = Spirits {
             panics: rng.below(3) == 0,
@@ -222,7 +234,7 @@ impl Plan {
         };
         let has_saved = rng.below(2) == 0;
         // Some runs play in one room, others wander.
-        let rooms = [1, 2, 2, 2, 3, ROOMS.len()][rng.below(6) as usize];
+        let rooms = [1, 2, 2, 2, 3, ROOMS.len()][rng.below(if is_concert { 4 } else { 6 }) as usize];
         let mut steps = Vec::new();
         while steps.len() < length {
             let number = steps.len();
@@ -233,7 +245,10 @@ impl Plan {
                 6 if has_saved => Act::Settle,
                 0..16 if number % 2 == 0 => connect(&mut rng, number / 2, rooms),
                 16.. if rng.below(10) == 0 => {
-                    let acts = phrase(&mut rng, setup.shards, rooms);
+                    let acts = match is_concert && rng.below(4) > 0 {
+                        true => concert(&mut rng, setup.shards, rooms),
+                        false => phrase(&mut rng, setup.shards, rooms),
+                    };
                     let acts = acts.into_iter().filter(|act| mood.allows(act)).enumerate();
                     steps.extend(acts.map(|(n, act)| Step { number: (number + n) as u64, act }));
                     continue;
@@ -338,6 +353,54 @@ fn phrase(rng: &mut Rng, shards: usize, rooms: usize) -> Vec<Act> {
             ]
         }
     }
+}
+
+/// Everybody comes to one room, so that it spills; most go, so that the others are called back.
+fn concert(rng: &mut Rng, shards: usize, rooms: usize) -> Vec<Act> {
+    let mut drawn = |n: usize| rng.below(n as u64) as usize;
+    let (client, other, room) = (drawn(CLIENTS), drawn(CLIENTS), drawn(rooms));
+    let join = |client| Act::Join { client, room, password: false };
+    let mut acts: Vec<_> = (0..CLIENTS).map(join).collect();
+    acts.push(Act::Wait { ms: drawn(120) as u64 });
+    let play = |client, key| Act::Play { client, events: vec![Event::On(0, key); 1 + key as usize % 60], asks: false };
+    match drawn(6) {
+        // More is said than a branch may be behind, while its shard stands still.
+        0 | 1 => {
+            // One of those where there may be a branch.
+            let shard = (shard_of(ROOMS[room], shards) + 1 + drawn(shards - 1)) % shards;
+            acts.push(Act::Stall { shard, turns: 60 + drawn(120) as u32 });
+            for _ in 0..40 {
+                acts.push(play([client, other][drawn(2)], 60 + drawn(5) as u8));
+                acts.push(Act::Wait { ms: 1 });
+            }
+            acts.extend([Act::Avatar { client }, Act::Leave { client: other }, Act::Wait { ms: drawn(400) as u64 }]);
+        }
+        // Heard by those who are away, where a shard stands still.
+        2 => {
+            acts.push(Act::Stall { shard: drawn(shards), turns: 20 + drawn(60) as u32 });
+            acts.extend((0..drawn(30)).map(|_| play([client, other][drawn(2)], 60 + drawn(5) as u8)));
+            acts.push(Act::Wait { ms: drawn(400) as u64 });
+        }
+        // Back home, in the middle of what is said.
+        3 | 4 => {
+            let stay = [client, other, drawn(CLIENTS)];
+            let leaves = (0..CLIENTS).filter(|place| !stay.contains(place));
+            acts.extend(leaves.map(|client| Act::Leave { client }));
+            for _ in 0..4 + drawn(12) {
+                let client = stay[drawn(3)];
+                acts.push(play(client, 60 + drawn(5) as u8));
+                acts.push(Act::Ask { client, what: Question::Members });
+                acts.push(Act::Wait { ms: drawn(4) as u64 });
+            }
+        }
+        // Told, asked and moved at once.
+        _ => {
+            let (user, how) = (drawn(USERS), [Moderation::Kick, Moderation::Mute, Moderation::Crown][drawn(3)]);
+            acts.extend([Act::Moderate { client: 0, user, how }, Act::Chat { client }, Act::Leave { client: other }]);
+            acts.extend([Act::Ask { client, what: Question::Members }, Act::Rename { client, name: drawn(200) as u8 }]);
+        }
+    }
+    acts
 }
 
 fn act(rng: &mut Rng, shards: usize, rooms: usize, spirits: &Spirits) -> Act {

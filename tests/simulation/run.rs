@@ -18,7 +18,8 @@ use pianorhythm_server::{
 use crate::{
     client::{Asked, Client},
     plan::{Act, CLIENTS, Change, Event, Moderation, Plan, Question, ROOMS, Setup, Step},
-    world::{World, user_id},
+    register::Register,
+    world::{Tally, World, user_id},
 };
 
 /// What came of a run.
@@ -30,6 +31,8 @@ pub struct Outcome {
     pub trace: u64,
     /// How much clients have heard.
     pub heard: u64,
+    /// How often what happened.
+    pub tally: Tally,
 }
 
 /// What did not hold.
@@ -65,7 +68,7 @@ pub fn run(plan: &Plan, planted: Option<Defect>, is_told: bool) -> Outcome {
     {
         violation = Some(Violation { at: plan.steps.len(), what });
     }
-    let outcome = Outcome { violation, trace: world.trace(), heard: world.heard };
+    let outcome = Outcome { violation, trace: world.trace(), heard: world.heard, tally: world.tally() };
     drop(world);
     defect::plant(None);
     outcome
@@ -155,17 +158,23 @@ fn say(world: &mut World, act: &Act) {
             let profile = SetProfile { name: Some(format!("Name {name}")), colour: None };
             (client, Asked::Other, Message::SetProfile(profile))
         }
-        Act::Update { client, what } => (client, Asked::Other, Message::UpdateRoomCommand(change(what))),
-        Act::Moderate { client, user, how } => {
-            let Some(moderator) = speaking(world, client) else { return };
-            let asked = match how {
-                Moderation::Ban => Asked::Ban(user, moderator.certain_life()),
+        Act::Update { client, what } => {
+            let Some(owner) = speaking(world, client) else { return };
+            let (life, room) = (owner.certain_life(), owner.certain_room());
+            let asked = match what {
+                Change::Welcome(number) => {
+                    let write = world.checks.kept.ask(Register::Welcome, room, welcome(number));
+                    Asked::Write { write, life }
+                }
                 _ => Asked::Other,
             };
-            if how == Moderation::Unban {
-                world.checks.unbanned(user);
-            }
-            (client, asked, Message::RoomModeration(moderation(how, user)))
+            (client, asked, Message::UpdateRoomCommand(change(what)))
+        }
+        Act::Moderate { client, user, how } => {
+            let Some(moderator) = speaking(world, client) else { return };
+            let (life, room) = (moderator.certain_life(), moderator.certain_room());
+            let write = world.checks.moderating(how, user, room);
+            (client, Asked::Moderate { how, user, life, write }, Message::RoomModeration(moderation(how, user)))
         }
         Act::Nonsense { client } => {
             let midi_data = vec![0, 0x90, 200].into();
@@ -203,11 +212,15 @@ fn question(what: Question) -> Message {
     }
 }
 
+fn welcome(number: u8) -> String {
+    format!("Welcome {number}")
+}
+
 fn change(what: Change) -> UpdateRoomCommand {
     let mut settings = RoomSettings::default();
     let mut update = UpdateRoomCommand::default();
     match what {
-        Change::Welcome(number) => settings.welcome_message = Some(format!("Welcome {number}")),
+        Change::Welcome(number) => settings.welcome_message = Some(welcome(number)),
         Change::OnlyOwnerPlays(is_on) => settings.only_owner_plays = Some(is_on),
         Change::Password(has) => update.password = Some(if has { "sesame".into() } else { String::new() }),
     }

@@ -13,6 +13,7 @@ use crate::{
     plan::{Plan, Setup, Step},
     run::{Violation, run},
     shrink::shrink,
+    world::Tally,
 };
 
 /// How long a plan that fails is made smaller.
@@ -27,6 +28,7 @@ pub struct Options {
     defect: Option<Defect>,
     replay: Option<String>,
     is_told: bool,
+    is_brief: bool,
 }
 
 impl Options {
@@ -44,6 +46,7 @@ impl Options {
                 "--seconds" => options.time = Some(Duration::from_secs(number(name, arguments.next())?)),
                 "--replay" => options.replay = Some(arguments.next().ok_or("--replay wants a file")?.to_owned()),
                 "--tell" => options.is_told = true,
+                "--brief" => options.is_brief = true,
                 "--defect" => {
                     let name = arguments.next().unwrap_or_default();
                     let defect = Defect::ALL.iter().find(|defect| defect.name() == name);
@@ -54,7 +57,7 @@ impl Options {
                 }
                 name => {
                     return Err(format!(
-                        "{name} is none of --seeds N, --seed FIRST, --seconds S, --defect NAME, --replay FILE, --tell"
+                        "{name} is none of --seeds N, --seed FIRST, --seconds S, --defect NAME, --replay FILE, --tell, --brief"
                     ));
                 }
             }
@@ -83,6 +86,7 @@ pub fn run_on(options: &Options) -> bool {
     let start = Instant::now();
     let (mut done, mut heard) = (0, 0);
     let mut told = Duration::ZERO;
+    let mut tally = Tally::new();
     println!("seeds from {first} on");
     for seed in first..first + seeds {
         if options.time.is_some_and(|time| start.elapsed() >= time) {
@@ -91,9 +95,14 @@ pub fn run_on(options: &Options) -> bool {
         let plan = Plan::of(seed);
         let outcome = run(&plan, options.defect, options.is_told);
         (done, heard) = (done + 1, heard + outcome.heard);
+        for (what, count) in outcome.tally {
+            *tally.entry(what).or_default() += count;
+        }
         if let Some(violation) = outcome.violation {
-            println!("{}", report(&plan, options.defect, violation));
-            println!("found by seed {seed}, the {done}th, after {:?}", start.elapsed());
+            println!("found by seed {seed}, the {done}th, after {:.1?}: {}", start.elapsed(), violation.what);
+            if !options.is_brief {
+                println!("{}", report(&plan, options.defect, violation));
+            }
             return false;
         }
         if start.elapsed() - told > Duration::from_secs(10) {
@@ -106,6 +115,10 @@ pub fn run_on(options: &Options) -> bool {
         "{done} seeds well in {time:.1?}, {:.1} a second; clients heard {heard} messages",
         done as f64 / time.as_secs_f64()
     );
+    if !options.is_brief {
+        println!("what happened, and how often:");
+        tally.iter().for_each(|(what, count)| println!("{count:>12} {what}"));
+    }
     true
 }
 

@@ -34,7 +34,7 @@ use pianorhythm_server::{
         clock::Clock,
         figures::Figures,
         run::RunError,
-        settings::StageSettings,
+        settings::{StageSettings, pending_bounds},
         simulated,
         stage::{Stage, StageParts},
         tree,
@@ -86,6 +86,8 @@ fn settings(setup: &Setup) -> StageSettings {
         join_timeout: ms(3000),
         commit_timeout: ms(4000),
         hand_off_timeout: ms(60),
+        spill_after: setup.spill_after,
+        spill_pending: pending_bounds(setup.spill_pending, ms(100)),
         close_timeout: ms(500),
         grace_time: ms(1000),
         rates: if setup.has_rates { RateSettings::default() } else { RateSettings::unlimited() },
@@ -98,6 +100,8 @@ fn settings(setup: &Setup) -> StageSettings {
             empty_grace: ms(1500),
             ping_after: ms(600),
             release_after: ms(1500),
+            crowd: setup.crowd,
+            crowd_gather: ms(100),
             ..RoomLimits::default()
         }),
         ..StageSettings::default()

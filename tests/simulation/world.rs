@@ -3,6 +3,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     net::{Ipv4Addr, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -24,19 +25,23 @@ use pianorhythm_server::{
         close::CloseCode,
         codec::Format,
         ids::{ConnectionId, RoomKey, UserId},
+        wire::client_message::Message,
     },
     server::{
+        figures::Figures,
         message::UserMessage,
         simulated::{self, RoomView},
+        spill::{branch::INWARD_MAX, line::WINDOW},
         stage::Stage,
         user::User,
     },
 };
 
 use crate::{
-    checks::Checks,
+    checks::{self, Checks},
     client::{Client, Heard},
     plan::{CLIENTS, Mood, ROOMS, Setup},
+    register::Register,
     server::{Ask, Server},
     stores::{Shelf, Slate},
 };
@@ -74,7 +79,11 @@ pub struct World {
     is_told: bool,
     /// Messages that clients have heard.
     pub heard: u64,
+    tally: Tally,
 }
+
+/// How often what happened: the servers' counters, errors by their codes, closes by theirs.
+pub type Tally = BTreeMap<String, u64>;
 
 /// The id of a user.
 pub fn user_id(user: usize) -> String {
@@ -102,14 +111,34 @@ impl World {
             clients: Vec::new(),
             places: [None; CLIENTS],
             first_of_server: 0,
-            checks: Checks::default(),
+            checks: Checks::new(setup),
             next_connection: 1,
             has_panics: false,
             rng,
             trace: DefaultHasher::new(),
             is_told,
             heard: 0,
+            tally: Tally::new(),
         }
+    }
+
+    /// How often what happened, up to here.
+    pub fn tally(&mut self) -> Tally {
+        self.count_server();
+        std::mem::take(&mut self.tally)
+    }
+
+    /// What the server at hand has counted: before it ends.
+    fn count_server(&mut self) {
+        let Some(server) = &self.server else { return };
+        for series in Figures::ALL.iter().filter(|series| series.counter) {
+            let name = format!("{}{{{}}}", series.metric, series.labels);
+            *self.tally.entry(name).or_default() += server.sum(series.read);
+        }
+    }
+
+    fn count(&mut self, what: String) {
+        *self.tally.entry(what).or_default() += 1;
     }
 
     fn server(&mut self) -> &mut Server {
@@ -149,7 +178,7 @@ impl World {
         let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let number = self.clients.len();
-        self.clients.push(Client::new(number, connection, user, format, ours));
+        self.clients.push(Client::new((number, self.checks.time), connection, user, format, ours));
         self.places[place] = Some(number);
         let roles = match user {
             0 => vec![Role::Moderator],
@@ -210,7 +239,7 @@ impl World {
         // Where it could not even be sent, who asks tries again.
         if ask.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
             server.asks.push(ask);
-            self.checks.closing(known);
+            self.checks.closing(user, known);
         }
     }
 
@@ -219,6 +248,8 @@ impl World {
         for client in self.clients.iter_mut().filter(|client| !client.is_over) {
             client.vanish();
         }
+        self.count_server();
+        self.count("crash".to_owned());
         self.server = None;
         self.first_of_server = self.clients.len();
         self.shelf.crash();
@@ -248,10 +279,15 @@ impl World {
                 return Err(format!("line {line} of {room} was acknowledged, and is gone"));
             }
         }
-        for (room, user) in &self.checks.bans {
-            if !saved(room)?.record.bans.iter().any(|ban| ban.user_id.as_str() == user_id(*user)) {
-                return Err(format!("the ban of user {user} from {room} was acknowledged, and is gone"));
-            }
+        for (register, room) in self.checks.kept.all().filter(|(_, room)| self.checks.saved.contains(*room)) {
+            let record = saved(room)?.record;
+            let is = |so: bool| if so { "so".to_owned() } else { String::new() };
+            let kept = match register {
+                Register::Welcome => record.settings.welcome_message,
+                Register::Ban(user) => is(record.bans.iter().any(|ban| ban.user_id.as_str() == user_id(user))),
+                Register::Mute(user) => is(record.mutes.iter().any(|mute| mute.user_id.as_str() == user_id(user))),
+            };
+            self.checks.kept.check(room, register, &kept)?;
         }
         Ok(())
     }
@@ -366,7 +402,8 @@ impl World {
         let server = self.server();
         let (midi, cursors) = (server.sum(|all| all.shed_midi.get()), server.sum(|all| all.shed_cursors.get()));
         let sent = server.sum(|all| all.deliveries.get());
-        if missed > midi {
+        // What is shed on the way to a branch is none of what is delivered.
+        if missed > midi + server.sum(|all| all.shed_spill_midi.get()) {
             return Err(format!("clients were told that they miss {missed} messages and {midi} were counted"));
         }
         let lost = [
@@ -397,7 +434,7 @@ impl World {
 
     pub fn owners(&mut self) -> Result<(), String> {
         let views = self.views();
-        Checks::owners(&self.clients, &views)
+        Checks::owners(&views)
     }
 
     /// Nobody is left: nothing is left behind.
@@ -409,6 +446,10 @@ impl World {
         }
         if let Some(room) = views.iter().find(|room| !room.members.is_empty()) {
             return Err(format!("nobody is there, and in {} are {:?}", room.key, room.members));
+        }
+        let away: usize = self.server().stages.iter().map(|stage| stage.spills().away).sum();
+        if away > 0 {
+            return Err(format!("nobody is there, and {away} members are away"));
         }
         let taken = self.server().desk.taken();
         if taken > 0 {
@@ -435,6 +476,22 @@ impl World {
             if let Some(over) = view.iter().find(|connection| connection.input_bytes > tail) {
                 return Err(format!("more is kept of the input of {over:?} than is read at once"));
             }
+        }
+        // What is for one turn, or for members alone, is not counted against the bounds of a branch before the turn ends.
+        let pending = self.setup.spill_pending * 4 + 128 * 1024;
+        let window = WINDOW as usize;
+        let spills = self.server().stages.iter().map(Stage::spills);
+        if let Some(over) = spills.into_iter().find(|spill| {
+            spill.pending_bytes > pending
+                || spill.kept_bytes > bound
+                || spill.inward > INWARD_MAX + 2 * CLIENTS
+                || spill.batches > window
+                || spill.arrivals > window * CLIENTS * 2
+        }) {
+            return Err(format!("more waits than the bounds allow: {over:?}"));
+        }
+        if let Some(room) = self.views().iter().find(|room| !checks::has_owner(room)) {
+            return Err(format!("{} has members and no owner", room.key));
         }
         let server = self.server.as_mut().expect("a server");
         let lanes = self.setup.control + self.setup.data + self.setup.handoffs;
@@ -488,7 +545,17 @@ impl World {
             let at = |error| format!("client {number}: {error}");
             match heard {
                 Heard::Message(message, payload) => {
-                    payload.hash(&mut self.trace);
+                    match &message.message {
+                        // Its details are in no order.
+                        Some(Message::ErrorMessage(error)) => {
+                            let details: BTreeMap<_, _> = error.error_details.iter().collect();
+                            (&error.error_code, details).hash(&mut self.trace);
+                        }
+                        _ => payload.hash(&mut self.trace),
+                    }
+                    if let Some(Message::ErrorMessage(error)) = &message.message {
+                        self.count(format!("error {}", error.error_code));
+                    }
                     self.tell(|| format!("client {number} hears {:?} for {:?}", message.message, message.request_id));
                     self.checks.hear(&mut self.clients[number], *message).map_err(at)?;
                 }
@@ -497,7 +564,8 @@ impl World {
                 Heard::Close(code) => {
                     code.hash(&mut self.trace);
                     self.tell(|| format!("client {number} is closed with {code}"));
-                    Checks::close(&mut self.clients[number], code, self.has_panics).map_err(at)?;
+                    self.count(format!("close {code}"));
+                    self.checks.close(&mut self.clients[number], code, self.has_panics).map_err(at)?;
                     // As clients do: the other side ends the socket.
                     if !self.clients[number].has_ended_itself {
                         self.clients[number].say_goodbye();

@@ -4,6 +4,7 @@
 //! - [`socket`] the handshake and a raw connection · [`client`] a client that reads all the time
 //! - [`example`] the examples as programs, the echo server among them
 //! - [`ferretdb`] a MongoDB
+//! - [`figures`] what a server counts
 //! - [`say`] messages to the server · [`music`] notes · [`http`] plain requests
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
@@ -19,6 +20,7 @@ use pianorhythm_server::protocol::codec::Format;
 pub mod client;
 pub mod example;
 pub mod ferretdb;
+pub mod figures;
 pub mod http;
 pub mod music;
 pub mod process;

@@ -290,10 +290,15 @@ impl Socket {
 
     /// What comes next. After the end, the end again.
     pub fn read(&mut self) -> Got {
+        self.try_read().unwrap_or_else(|| panic!("nothing came within {DEADLINE:?}"))
+    }
+
+    /// What comes next, where something does before the stream's time is up, or at once where that is not to wait.
+    pub fn try_read(&mut self) -> Option<Got> {
         if let Some(ending) = &self.is_over {
-            return Got::End(ending.clone());
+            return Some(Got::End(ending.clone()));
         }
-        match self.websocket.read() {
+        Some(match self.websocket.read() {
             Ok(Frame::Binary(bytes)) => Got::Message(Box::new(self.decode(Format::Protobuf, &bytes))),
             Ok(Frame::Text(text)) => Got::Message(Box::new(self.decode(Format::Json, text.as_bytes()))),
             Ok(Frame::Ping(payload)) => Got::Ping(payload),
@@ -310,9 +315,9 @@ impl Socket {
                 self.over(Some(close), error)
             }
             Ok(Frame::Frame(_)) => unreachable!("reading gives whole messages"),
-            Err(Error::Io(error)) if is_timeout(&error) => panic!("nothing came within {DEADLINE:?}"),
+            Err(Error::Io(error)) if is_timeout(&error) => return None,
             Err(error) => self.over(None, Some(error.to_string())),
-        }
+        })
     }
 
     /// The next message, whatever control frames come between.
@@ -363,6 +368,7 @@ pub const TEXT: OpCode = OpCode::Data(Data::Text);
 pub const BINARY: OpCode = OpCode::Data(Data::Binary);
 pub const CONTINUATION: OpCode = OpCode::Data(Data::Continue);
 pub const PING: OpCode = OpCode::Control(Control::Ping);
+pub const PONG: OpCode = OpCode::Control(Control::Pong);
 pub const CLOSE: OpCode = OpCode::Control(Control::Close);
 
 /// One masked frame, the last of its message.

@@ -4,6 +4,7 @@
 //! - `seats` reserving and taking a place · `departure` leaving it · `ownership` the crown
 //! - `play` the note path · `silence` letting go of what a member holds
 //! - `talk` chat and its commands · `moderation` kick, ban, mute, transfer · `change` settings, name, password
+//! - `shared`, `roll` what snapshots share
 //! - `presence` profiles and avatars · `roster` who is told what about the room · `upkeep` what time brings about
 //!
 //! Invariants:
@@ -32,7 +33,9 @@ pub use self::{
 use self::{
     departure::Crowd,
     members::{Member, UserState},
+    roll::Roll,
     seats::Seat,
+    shared::Shared,
 };
 use crate::{
     domain::{
@@ -58,15 +61,18 @@ mod ownership;
 mod play;
 mod presence;
 mod record;
+mod roll;
 mod roster;
 mod seats;
+mod shared;
 mod silence;
 mod talk;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 
-/// A room. A copy is a snapshot: what a transition that fails half way has changed is given up with it.
+/// A room. A copy is a snapshot: what a transition that fails half way has changed is given up with it. It shares the members that
+/// the transition does not change, so that it costs a crowd little.
 #[derive(Clone)]
 pub struct Room {
     key: RoomKey,
@@ -80,10 +86,10 @@ pub struct Room {
     /// Since when the owner's grace time runs.
     owner_away_since: Option<Timestamp>,
     /// Sorted by participant.
-    members: Vec<Member>,
+    members: Roll<Member>,
     /// What two tabs of one user share; a member knows its place here. Vacant entries are used again.
-    users: Vec<UserState>,
-    seats: Vec<Seat>,
+    users: Roll<UserState>,
+    seats: Vec<Shared<Seat>>,
     last_participant: u32,
     bans: Vec<Ban>,
     mutes: Vec<Mute>,
@@ -120,8 +126,8 @@ impl Room {
             by_guest: creator.is_some_and(Profile::is_guest),
             owner: owner.map(|profile| profile.user_id.clone()),
             owner_away_since: None,
-            members: Vec::new(),
-            users: Vec::new(),
+            members: Roll::new(),
+            users: Roll::new(),
             seats: Vec::new(),
             last_participant: 0,
             bans: Vec::new(),
@@ -207,7 +213,7 @@ impl Room {
     }
 
     /// Who is in it, in order of their numbers.
-    pub fn connections(&self) -> impl ExactSizeIterator<Item = (Participant, ConnectionId)> {
+    pub fn connections(&self) -> impl Iterator<Item = (Participant, ConnectionId)> {
         self.members.iter().map(|member| (member.participant, member.connection))
     }
 
@@ -221,6 +227,21 @@ impl Room {
         Some(&self.members[self.index(participant)?].profile)
     }
 
+    /// Whether a member is the room's owner, with this connection or another.
+    pub fn is_owned_by(&self, participant: Participant) -> bool {
+        self.index(participant).is_some_and(|index| self.is_owner(&self.members[index].profile.user_id))
+    }
+
+    /// The owner's lowest number in the room, where it is in.
+    pub fn owner_in(&self) -> Option<Participant> {
+        self.owner_participant()
+    }
+
+    /// The number of the member on this socket.
+    pub fn participant_of(&self, connection: ConnectionId) -> Option<Participant> {
+        self.members.iter().find(|member| member.connection == connection).map(|member| member.participant)
+    }
+
     /// How many timestamps of notes lay outside what is taken and were moved to its edge.
     pub fn clamped(&self) -> u64 {
         self.clamped
@@ -232,7 +253,8 @@ impl Room {
     }
 
     fn index(&self, participant: Participant) -> Option<usize> {
-        self.members.binary_search_by_key(&participant, |member| member.participant).ok()
+        let at = self.members.partition_point(|member| member.participant < participant);
+        (at < self.members.len() && self.members[at].participant == participant).then_some(at)
     }
 
     fn at(&self, participant: Participant) -> Result<usize, Rejection> {

@@ -206,10 +206,11 @@ impl Room {
     fn apply_mute(&mut self, target: &UserId, now: Timestamp, fx: &mut Vec<Effect>) {
         let mute = self.mutes.iter().find(|mute| mute.user_id == *target);
         let (notes, chat) = mute.map_or((false, false), |mute| (mute.notes, mute.chat));
-        let Some(user) = self.users.iter_mut().find(|user| user.members > 0 && user.user_id == *target) else { return };
-        if (user.notes_muted, user.chat_muted) == (notes, chat) {
+        let Some(at) = self.users.position(|user| user.members > 0 && user.user_id == *target) else { return };
+        if (self.users[at].notes_muted, self.users[at].chat_muted) == (notes, chat) {
             return;
         }
+        let user = &mut self.users[at];
         (user.notes_muted, user.chat_muted) = (notes, chat);
         if notes {
             for index in 0..self.members.len() {

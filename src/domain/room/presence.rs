@@ -43,8 +43,10 @@ impl Room {
             seat.profile = profile.clone();
         }
         for index in 0..self.members.len() {
-            let member = &mut self.members[index];
+            let member = &self.members[index];
             if member.profile.user_id == profile.user_id && member.profile != *profile {
+                // Only those: a snapshot shares the others.
+                let member = &mut self.members[index];
                 member.profile = profile.clone();
                 member.is_guest = profile.is_guest();
                 self.announce_update(index, fx);

@@ -1,7 +1,10 @@
 //! What is told about a room: its particulars, its members, its entry in the directory.
 
 use crate::{
-    domain::{room::Room, room_settings::RoomKind},
+    domain::{
+        room::{Room, members::Member},
+        room_settings::RoomKind,
+    },
     protocol::{
         ids::{Participant, RoomKey},
         wire,
@@ -63,7 +66,7 @@ impl Room {
         let from = self.members.partition_point(|member| member.participant.0 <= after);
         let mut list = wire::MemberList { count: self.members.len() as u32, ..Default::default() };
         let mut bytes = 0;
-        for member in self.members[from..].iter().take(limit) {
+        for member in self.members.iter_from(from).take(limit) {
             let member = member.to_wire(&self.users[member.user]);
             bytes += weight(&member);
             if bytes > MEMBERS_BUDGET && !list.members.is_empty() {
@@ -83,23 +86,16 @@ impl Room {
     /// The members that the response to a join tells of, in order of their numbers, and whether there are more. Where not
     /// all fit: the new one itself, the owner, those who have played, then the others.
     pub(super) fn roster_for(&self, me: Participant) -> (Vec<wire::Member>, bool) {
-        let rank = |at: &usize| {
-            let member = &self.members[*at];
-            if member.participant == me {
-                0
-            } else if self.is_owner(&member.profile.user_id) {
-                1
-            } else if member.sequence > 0 {
-                2
-            } else {
-                3
-            }
-        };
-        let mut order: Vec<usize> = (0..self.members.len()).collect();
-        order.sort_by_key(rank);
+        // Each scan reads a crowd's members once, and none sorts them: a join costs what is told, and little for those who are not.
+        let owner = self.owner_participant();
+        let first = [Some(me), owner.filter(|owner| *owner != me)].into_iter().flatten();
+        let is_first = |member: &&Member| member.participant == me || Some(member.participant) == owner;
+        let players = self.members.iter().filter(|member| member.sequence > 0 && !is_first(member));
+        let others = self.members.iter().filter(|member| member.sequence == 0 && !is_first(member));
+        let first = first.filter_map(|participant| Some(&self.members[self.index(participant)?]));
         let (mut told, mut bytes) = (Vec::new(), 0);
-        for at in order {
-            let member = self.members[at].to_wire(&self.users[self.members[at].user]);
+        for member in first.chain(players).chain(others) {
+            let member = member.to_wire(&self.users[member.user]);
             bytes += weight(&member);
             if bytes > MEMBERS_BUDGET && !told.is_empty() {
                 break;

@@ -11,6 +11,7 @@ use crate::{
             Ban, Effect, Room,
             members::{Instrument, Member, UserState},
             network,
+            shared::Shared,
         },
     },
     protocol::{
@@ -118,7 +119,7 @@ impl Room {
         }
         let until = now + self.limits.seat_hold;
         self.seats.retain(|seat| seat.connection != connection);
-        self.seats.push(Seat { connection, profile: profile.clone(), address, until, lost: None });
+        self.seats.push(Shared::new(Seat { connection, profile: profile.clone(), address, until, lost: None }));
         self.wake(Some(until));
         Ok(SeatOutcome::Held { until })
     }
@@ -157,7 +158,7 @@ impl Room {
         self.members.push(Member {
             participant,
             connection,
-            profile: seat.profile,
+            profile: seat.profile.clone(),
             address: seat.address,
             user,
             is_guest,
@@ -185,7 +186,7 @@ impl Room {
 
     fn enter_user(&mut self, profile: &Profile, carried: CarriedQuota, now: Timestamp) -> usize {
         let rate = *self.limits.quotas.rate(self.kind, self.settings.note_quota, profile.is_guest());
-        if let Some(at) = self.users.iter().position(|user| user.members > 0 && user.user_id == profile.user_id) {
+        if let Some(at) = self.users.position(|user| user.members > 0 && user.user_id == profile.user_id) {
             let user = &mut self.users[at];
             user.members += 1;
             user.bucket = user.bucket.leaner(carried.0, &rate, now);
@@ -199,7 +200,7 @@ impl Room {
             notes_muted: mute.is_some_and(|mute| mute.notes),
             chat_muted: mute.is_some_and(|mute| mute.chat),
         };
-        match self.users.iter().position(|user| user.members == 0) {
+        match self.users.position(|user| user.members == 0) {
             Some(at) => {
                 self.users[at] = state;
                 at

@@ -45,7 +45,8 @@ impl Room {
     /// Nothing was heard for so long, because nobody listened: who is silent has been silent for so much less, and seats are held for
     /// so much longer.
     pub fn stood_still(&mut self, stall: Duration, now: Timestamp) {
-        for member in &mut self.members {
+        for index in 0..self.members.len() {
+            let member = &mut self.members[index];
             member.heard_at = member.heard_at + stall;
         }
         for seat in &mut self.seats {
@@ -56,7 +57,7 @@ impl Room {
 
     /// Pings a member that holds something and has gone silent, and lets go of it when it stays silent.
     fn release_vanished(&mut self, index: usize, now: Timestamp, fx: &mut Vec<Effect>) {
-        let member = &mut self.members[index];
+        let member = &self.members[index];
         if !member.held.is_holding() {
             return;
         }
@@ -64,8 +65,8 @@ impl Room {
         if silent >= self.limits.release_after {
             self.silence(index, now, fx);
         } else if silent >= self.limits.ping_after && !member.is_pinged {
-            member.is_pinged = true;
             fx.push(Effect::Ping { to: member.participant });
+            self.members[index].is_pinged = true;
         }
     }
 

@@ -66,12 +66,15 @@ impl Bench {
         let (mesh, mut inboxes) = Mesh::new(3, Capacity::default());
         let clock = ActorClock::manual();
         let (give_up, _) = flume::unbounded();
+        let mut settings = StageSettings::default();
+        // Acknowledgements come by the kernel's time.
+        settings.socket.watches_kernel = false;
         let parts = StageParts {
             number: 0,
             shards: 2,
             post: Post { mesh, registry: Arc::new(registry) },
             clock: Clock::over(clock.clone()),
-            settings: Arc::default(),
+            settings: Arc::new(settings),
             figures: Arc::default(),
             chance: Chance::from_seed(1),
             give_up,

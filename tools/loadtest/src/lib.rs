@@ -28,6 +28,7 @@ pub mod percentiles;
 pub mod players;
 pub mod process;
 pub mod progress;
+pub mod ratio;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -15,6 +15,7 @@ use crate::{
     players::{self, Played},
     process::raise_descriptor_limit,
     progress::Progress,
+    ratio,
     score::Score,
     seating::{room_names, seat_band},
     target::Target,
@@ -50,7 +51,7 @@ pub struct Plan {
     pub seed: u64,
     /// Neither bar nor lines.
     pub quiet: bool,
-    /// How many times the first part's p99 another's may be; `None`: it is told, not judged.
+    /// How many times the p99 in quiet that beside something may be; `None`: it is told, not judged.
     pub max_ratio: Option<f64>,
 }
 
@@ -115,7 +116,8 @@ pub fn run(plan: Plan) -> io::Result<Outcome> {
         failures: Vec::new(),
     };
     let mut outcome = judged(outcome);
-    outcome.failures.extend(slowed(&outcome.phases, plan.max_ratio));
+    outcome.figures.extend(ratio::figures(&outcome.phases));
+    outcome.failures.extend(ratio::slowed(&outcome.figures, plan.max_ratio));
     Ok(outcome)
 }
 
@@ -235,17 +237,6 @@ fn timeline(heard: &[(Duration, SecondHeard)], looks: &[Look]) -> Vec<Second> {
         before = (*at, look);
     }
     timeline
-}
-
-/// Parts whose notes came later than the first part's by more than was allowed.
-fn slowed(phases: &[PhaseOutcome], max_ratio: Option<f64>) -> Vec<String> {
-    let Some(((quiet, others), max)) = phases.split_first().zip(max_ratio) else { return Vec::new() };
-    let is_slowed = |phase: &&PhaseOutcome| phase.latency.p99_ms > quiet.latency.p99_ms * max;
-    let told = |phase: &PhaseOutcome| {
-        let (p99, before) = (phase.latency.p99_ms, quiet.latency.p99_ms);
-        format!("{}: p99 {p99:.2} ms is more than {max} times the {before:.2} ms of {}", phase.name, quiet.name)
-    };
-    others.iter().filter(is_slowed).map(told).collect()
 }
 
 /// With what was wrong in words.

@@ -274,7 +274,7 @@ impl Hall {
 
     fn check(&mut self) {
         let room = &self.world.room;
-        assert!(room.members.is_sorted_by_key(|member| member.participant));
+        assert!(room.members.iter().is_sorted_by_key(|member| member.participant));
         assert!(room.next_deadline() <= room.next_due() || room.next_due().is_none(), "it wakes in time");
         assert!(room.next_due().is_none() || room.next_deadline().is_some());
         if !room.is_empty() {

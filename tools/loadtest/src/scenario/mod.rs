@@ -32,6 +32,24 @@ pub struct SmallBand {
     pub max_ratio: Option<f64>,
 }
 
+/// Quiet windows and others, taking turns.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Rounds {
+    /// How often it all happens, with a quiet window before and after each; of the p99 ratios the median counts
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+}
+
+impl Rounds {
+    /// The parts of the run: `part(kind)` each time, `kinds` of them a round.
+    fn parts(self, seconds: f64, kinds: usize, part: impl Fn(usize) -> Part) -> Vec<Part> {
+        let happen = (0..self.rounds).flat_map(|_| 0..kinds);
+        let mut parts: Vec<_> = happen.flat_map(|kind| [Part::quiet("quiet", seconds), part(kind)]).collect();
+        parts.push(Part::quiet("quiet", seconds));
+        parts
+    }
+}
+
 impl SmallBand {
     fn score(&self) -> Score {
         let (rooms, players) = (self.rooms as usize, self.members as usize);

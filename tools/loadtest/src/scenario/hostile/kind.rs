@@ -2,7 +2,8 @@
 
 use clap::ValueEnum;
 use pianorhythm_server::protocol::wire::{
-    AvatarCommand, MidiMessage, RoomChatMessage, ServerMessage, server_message::Message,
+    AvatarCommand, CreateRoomCommand, JoinRoomByName, LeaveRoom, ListRooms, MidiMessage, RoomChatMessage,
+    ServerMessage, server_message::Message,
 };
 use prost::Message as _;
 
@@ -35,12 +36,18 @@ pub enum Kind {
     NoteOffFlood,
     /// Pings
     PingFlood,
+    /// Frames that carry nothing, a hundred at a time
+    EmptyFrames,
+    /// Joins, creations and lists of rooms
+    RequestFlood,
     /// Handshakes of a byte a second
     SlowHandshakes,
     /// Connections that say nothing
     HalfOpen,
     /// Connections from one address
     ConnectionFlood,
+    /// Heads of requests beyond what a server takes
+    LongHeads,
 }
 
 /// What is to come of it.
@@ -61,14 +68,23 @@ impl Kind {
     pub fn fate(self) -> Fate {
         match self {
             Self::Random => Fate::ClosedInTime(&[1002, 1003, 1007, 1009, 3504]),
-            Self::Truncated | Self::SlowHandshakes | Self::HalfOpen | Self::ConnectionFlood => Fate::Cut,
+            Self::Truncated | Self::SlowHandshakes | Self::HalfOpen | Self::ConnectionFlood | Self::LongHeads => {
+                Fate::Cut
+            }
             Self::Oversized => Fate::Closed(&[1009]),
             Self::Unmasked | Self::OutOfOrder => Fate::Closed(&[1002]),
             Self::Undecodable => Fate::Closed(&[3504]),
             Self::Text => Fate::Closed(&[1003]),
             Self::BadMidi => Fate::ClosedInTime(&[3506]),
-            Self::ChatFlood | Self::CursorFlood | Self::NoteOffFlood | Self::PingFlood => Fate::Answered(&[3506, 3008]),
+            Self::ChatFlood | Self::CursorFlood | Self::NoteOffFlood => Fate::Answered(&[3506, 3008]),
+            Self::PingFlood | Self::RequestFlood => Fate::Answered(&[3506]),
+            Self::EmptyFrames => Fate::Answered(&[]),
         }
+    }
+
+    /// Whether what is bad is the connections, not what is sent on them.
+    pub fn is_of_connections(self) -> bool {
+        matches!(self, Self::SlowHandshakes | Self::HalfOpen | Self::ConnectionFlood | Self::LongHeads)
     }
 
     /// Whether it is done from within a room.
@@ -118,7 +134,20 @@ impl Kind {
             })),
             Self::NoteOffFlood => midi((0..512u32).flat_map(|event| [0, 0x80, (event % 128) as u8, 64]).collect()),
             Self::PingFlood => frame::masked(0x89, &number.to_be_bytes()),
-            Self::SlowHandshakes | Self::HalfOpen | Self::ConnectionFlood => Vec::new(),
+            Self::EmptyFrames => frame::pong(&[]).repeat(100),
+            Self::RequestFlood => frame::message(match number % 4 {
+                0 => Message::JoinRoomByName(JoinRoomByName {
+                    room_name: format!("den {}", number % 64),
+                    ..JoinRoomByName::default()
+                }),
+                1 => Message::CreateRoomCommand(CreateRoomCommand {
+                    room_name: format!("made {number}"),
+                    ..CreateRoomCommand::default()
+                }),
+                2 => Message::ListRooms(ListRooms::default()),
+                _ => Message::LeaveRoom(LeaveRoom {}),
+            }),
+            Self::SlowHandshakes | Self::HalfOpen | Self::ConnectionFlood | Self::LongHeads => Vec::new(),
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::{
     act::Part,
     cli::Common,
     outcome::Outcome,
-    run,
-    scenario::{SmallBand, plan},
+    run::{self, Plan},
+    scenario::{Rounds, SmallBand, plan},
     target::source_address,
 };
 
@@ -24,18 +24,24 @@ const PER_ADDRESS: u32 = 50;
 /// Each kind comes from an address of its own, from this one on, so that none takes another's places.
 const FIRST_ADDRESS: u32 = 0x20_0000;
 
+/// How many times the p99 in quiet that beside each kind may be, where it is not told otherwise.
+const MAX_RATIO: f64 = 1.5;
+
 /// The arguments.
 #[derive(Args, Clone, Debug)]
 pub struct Hostile {
     /// Only these kinds, separated by commas
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub kinds: Vec<Kind>,
-    /// Frames a second of each kind, of all its connections together
+    /// Frames a second of each kind, of all its connections together; of those that flood with connections, so many of these
     #[arg(long, value_name = "FRAMES/S", default_value_t = 1000.0, value_parser = crate::cli::rate)]
     pub frames: f64,
-    /// Connections of each kind that send frames; those that flood with connections make ten times as many
+    /// Connections of each kind that send frames
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = value_parser!(u32).range(1..=10_000))]
     pub attackers: u32,
+    /// How often.
+    #[command(flatten)]
+    pub rounds: Rounds,
     /// The band.
     #[command(flatten)]
     pub band: SmallBand,
@@ -48,26 +54,28 @@ impl Hostile {
     /// Runs it.
     pub fn run(&self) -> io::Result<Outcome> {
         let seconds = self.common.seconds;
-        let mut parts = vec![Part::quiet("quiet", seconds)];
         let all = Kind::value_variants();
         let kinds = if self.kinds.is_empty() { all } else { &self.kinds[..] };
-        let attackers = self.attackers as usize;
-        for kind in kinds {
-            let source = source_address(FIRST_ADDRESS + *kind as u32);
+        let (attackers, rate) = (self.attackers as usize, self.frames);
+        let parts = self.rounds.parts(seconds, kinds.len(), |number| {
+            let kind = kinds[number];
+            let source = source_address(FIRST_ADDRESS + kind as u32);
             let name = kind.to_possible_value().expect("none is left out").get_name().to_owned();
-            parts.push(match kind {
-                Kind::SlowHandshakes | Kind::HalfOpen | Kind::ConnectionFlood => {
-                    let flood = sockets::Flood { kind: *kind, source, count: attackers * 10 };
-                    Part::beside(&name, seconds, flood)
-                }
-                _ => Part::beside(&name, seconds, frames::Flood { kind: *kind, source, attackers, rate: self.frames }),
-            });
-        }
-        let own = [("frames/s", self.frames.to_string()), ("attackers", self.attackers.to_string())];
+            if kind.is_of_connections() {
+                Part::beside(&name, seconds, sockets::Flood { kind, source, rate })
+            } else {
+                Part::beside(&name, seconds, frames::Flood { kind, source, attackers, rate })
+            }
+        });
+        let own = [
+            ("frames/s", self.frames.to_string()),
+            ("attackers", self.attackers.to_string()),
+            ("rounds", self.rounds.rounds.to_string()),
+        ];
         let mut plan = plan("hostile", &self.common, self.band.score(), parts, &own);
         plan.per_address = plan.per_address.or(Some(PER_ADDRESS));
         // Those who flood a room are in it; a room keeps the seats of who was cut off for a while.
         plan.spare = attackers;
-        run::run(self.band.judge(plan))
+        run::run(Plan { max_ratio: Some(self.band.max_ratio.unwrap_or(MAX_RATIO)), ..plan })
     }
 }
