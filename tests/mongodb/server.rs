@@ -65,7 +65,9 @@ fn a_frozen_database_stops_no_playing_is_told_of_and_what_was_acknowledged_is_th
     let mut listener = watched.server.guest(Format::Json, "Bob");
     owner.enter(say::create("kept"));
     listener.join("kept");
-    assert_eq!(watched.health()["status"], "ok", "{}", watched.health());
+    let health = watched.health();
+    assert_eq!(health["status"], "ok", "{health}");
+    assert!(health.to_string().contains("breaker closed"), "{health}");
 
     // Under load: others talk in rooms of theirs all the time, one line after the other.
     let talkers: Vec<_> = (0..3)

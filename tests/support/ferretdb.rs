@@ -4,7 +4,6 @@
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},
-    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -47,10 +46,10 @@ impl FerretDb {
             .stderr(Stdio::null())
             .spawn()
             .expect("FerretDB starts");
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        let address = address.trim().to_owned();
-        super::eventually("FerretDB listens", || TcpStream::connect(&address).is_ok());
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        let address = url.trim().trim_start_matches("mongodb://").trim_end_matches('/').to_owned();
+        assert!(!address.is_empty(), "FerretDB does not listen");
         Self { child, is_to_be_killed, address }
     }
 

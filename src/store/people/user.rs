@@ -131,8 +131,11 @@ pub trait Users: Collections {
             document::insert(self, &account.credential).await?;
             match document::insert(self, &account.user).await {
                 Err(error @ StoreError::Taken { .. }) => {
-                    // An identity that a provider vouches for is to be free for another try with another name.
-                    self.delete(Credential::COLLECTION, &account.credential.id(), None).await?;
+                    // An identity that a provider vouches for is to be free for another try with another name. Where the user
+                    // is there, it was made before and has changed since, and the credential is its own.
+                    if self.user(&account.user.id).await?.is_none() {
+                        self.delete(Credential::COLLECTION, &account.credential.id(), None).await?;
+                    }
                     Err(error)
                 }
                 written => written.map(drop),

@@ -85,6 +85,15 @@ pub async fn a_registration_that_was_refused_leaves_the_identity_free<S: Collect
     assert_eq!(store.identity("discord", "1234").await, Ok(None));
     store.register(&wish("robert")).await.unwrap();
     assert_eq!(store.identity("discord", "1234").await.unwrap().unwrap().document.user_id, id("u2"));
+    // Repeated when the account has changed since: it keeps what it has.
+    let robert = id("u2");
+    let changed = store.change_user(&robert, |user| {
+        user.about = "changed".into();
+        Verdict::Keep(())
+    });
+    changed.await.unwrap().unwrap();
+    assert_eq!(store.register(&wish("robert")).await, Err(StoreError::Taken { what: "id" }));
+    assert!(store.identity("discord", "1234").await.unwrap().is_some());
 }
 
 pub async fn changes_of_one_account_at_once_are_all_kept<S: Collections>(store: &Arc<S>) {
