@@ -57,9 +57,19 @@ impl FerretDb {
         format!("mongodb://{}/", self.address)
     }
 
-    /// Stops it in the middle of whatever it does.
+    /// Stops it in the middle of whatever it does. It stands still when this returns.
     pub fn freeze(&self) {
         send_signal(&self.child, libc::SIGSTOP);
+        // The signal is sent, which is not to say that every thread has had it.
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let stands_still = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // A thread that has just ended has no state.
+            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['T', 'Z', 'X']))
+        };
+        super::eventually("FerretDB stands still", || {
+            fs::read_dir(&tasks).unwrap().filter_map(Result::ok).all(stands_still)
+        });
     }
 
     /// Lets it go on.
