@@ -8,7 +8,6 @@ use std::{
 
 use tungstenite::{Error, WebSocket, protocol::Role as Side};
 
-use super::{super::*, join};
 use crate::{
     actor::{
         life,
@@ -26,6 +25,7 @@ use crate::{
         ids::{Participant, RoomKey},
         wire::{ClientMessage, ServerMessage, client_message::Message as Told, server_message::Message},
     },
+    server::stage::{spill_tests::join, *},
 };
 
 /// Rounds after which what has not come does not come.
