@@ -33,6 +33,8 @@ const DUPLICATE_KEY: i32 = 11000;
 /// MongoDB's codes of an operation that took too long there.
 const TOOK_TOO_LONG: [i32; 2] = [50, 64];
 
+/// The most characters of an error that are told.
+const MAX_ERROR: usize = 160;
 /// Locks of documents; each is that of many.
 const LOCKS: usize = 64;
 
@@ -93,11 +95,18 @@ impl From<Error> for Failure {
         match code {
             Some(DUPLICATE_KEY) => Self::Duplicate,
             Some(code) if TOOK_TOO_LONG.contains(&code) => Self::Store(StoreError::TimedOut),
-            // Without the labels and the server's whole answer, which the error itself would print.
-            Some(_) => Self::Refused(error.kind.to_string()),
-            None => Self::Store(StoreError::Unavailable(error.kind.to_string())),
+            Some(_) => Self::Refused(shortened(&error)),
+            None => Self::Store(StoreError::Unavailable(shortened(&error))),
         }
     }
+}
+
+/// What the driver said, without the labels and the server's whole answer, which the error itself would print, and no longer
+/// than a line: some servers give the document back that they refuse.
+fn shortened(error: &Error) -> String {
+    let text = error.kind.to_string();
+    let end = text.char_indices().nth(MAX_ERROR).map_or(text.len(), |(end, _)| end);
+    text[..end].to_owned()
 }
 
 impl Failure {
@@ -129,8 +138,9 @@ impl Link {
         // The driver looks itself whether the server can.
         options.retry_writes = Some(true);
         options.retry_reads = Some(true);
-        options.write_concern =
-            Some(WriteConcern::builder().w(Acknowledgment::Majority).w_timeout(settings.timeout).build());
+        // Journalled too, which a server without others would leave for later.
+        let majority = WriteConcern::builder().w(Acknowledgment::Majority).journal(true);
+        options.write_concern = Some(majority.w_timeout(settings.timeout).build());
         // A write that relies on what was read relies on its being the newest.
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         let client = Client::with_options(options).map_err(unusable)?;
