@@ -42,8 +42,9 @@ pub static CHAT: Collection = Collection {
 
 /// With every so many lines of a room, those that it does not remember any more are deleted.
 const TRIM_EVERY: u64 = 32;
-/// How often a change is tried again that met another server's.
-const MAX_TRIES: usize = 8;
+/// How often a change is tried again that met another server's. Each time one of those who meet gets through; a call's time
+/// is over sooner than this, as a rule.
+const MAX_TRIES: usize = 64;
 
 impl Document for RoomRecord {
     const COLLECTION: &'static Collection = &ROOMS;
