@@ -144,6 +144,11 @@ impl Stage {
         self.rooms.ids().filter_map(view).collect()
     }
 
+    /// One of its rooms has failed and rests: what its members send waits.
+    pub fn has_resting_rooms(&self) -> bool {
+        self.rooms.ids().any(|id| !self.rooms.is_running(id))
+    }
+
     /// What waits on it for concerts.
     pub fn spills(&self) -> SpillView {
         let mut view =

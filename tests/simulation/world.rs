@@ -370,7 +370,10 @@ impl World {
             let waits = |client: &Client| {
                 !client.is_over && (!client.is_open() || !client.asked.is_empty() || !client.has_said_all())
             };
-            let is_moving = self.quantum()? || self.clients.iter().any(waits);
+            // What waits for a room that has failed is heard when that goes on.
+            let is_moving = self.quantum()?
+                || self.clients.iter().any(waits)
+                || self.server().stages.iter().any(Stage::has_resting_rooms);
             calm = if is_moving { 0 } else { calm + 1 };
             // The end of who vanished in the middle of a join is noticed when the join is over.
             if calm >= REST_QUANTA && self.has_ghosts() {

@@ -36,8 +36,9 @@ use tokio::{
 
 use crate::{audience::Listener, player::Plan, report::Report, server::Trend};
 
-/// How long the rooms may take to be empty and silent after the last player was cut off, and the server to be as it was.
-const SETTLES_WITHIN: Duration = Duration::from_secs(30);
+/// How long the rooms may take to be empty and silent after the last player was cut off, and the server to be as it was: it knows
+/// users without connections for up to 70 s.
+const SETTLES_WITHIN: Duration = Duration::from_secs(90);
 /// What a server has of those who are there, and nothing of once they are gone.
 const GAUGES: [&str; 8] = [
     "pianorhythm_connections",

@@ -6,6 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use pianorhythm_client::protocol::{error::ErrorCode, wire::ErrorMessage};
@@ -18,8 +19,10 @@ const TOLERATED: [ErrorCode; 4] =
     [ErrorCode::RoomFull, ErrorCode::AlreadyInRoom, ErrorCode::RateLimit, ErrorCode::ServerBusy];
 
 /// One run's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
+    /// When it began.
+    begun: Instant,
     /// Connections that were welcomed.
     pub connections: AtomicU64,
     /// Notes played, presses only.
@@ -38,6 +41,23 @@ pub struct Report {
     faults: Mutex<(u64, Vec<String>)>,
 }
 
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            connections: AtomicU64::default(),
+            played: AtomicU64::default(),
+            heard: AtomicU64::default(),
+            joins: AtomicU64::default(),
+            lines: AtomicU64::default(),
+            cuts: AtomicU64::default(),
+            gaps: AtomicU64::default(),
+            refusals: Mutex::default(),
+            faults: Mutex::default(),
+        }
+    }
+}
+
 impl Report {
     /// Counts.
     pub fn add(figure: &AtomicU64, n: u64) {
@@ -49,7 +69,7 @@ impl Report {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.0 += 1;
         if faults.1.len() < MAX_FAULTS {
-            faults.1.push(format!("{who}: {what}"));
+            faults.1.push(format!("after {:.0} s, {who}: {what}", self.begun.elapsed().as_secs_f64()));
         }
     }
 
