@@ -213,6 +213,25 @@ impl SettingType for PathBuf {
     }
 }
 
+/// The name of a database: 1 to 38 letters, digits, `-` and `_`, which every server takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseName(pub String);
+
+impl SettingType for DatabaseName {
+    fn parse(text: &str, _: &Setting) -> Result<Self, String> {
+        let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if (1..=38).contains(&text.len()) && text.chars().all(is_fine) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a name of 1 to 38 letters, digits, `-` and `_`".into())
+        }
+    }
+
+    fn to_toml(&self, _: &Setting) -> Option<String> {
+        Some(quoted(&self.0))
+    }
+}
+
 /// Networks, written as addresses or as `address/prefix`.
 impl SettingType for Vec<IpNet> {
     fn parse(text: &str, _: &Setting) -> Result<Self, String> {
