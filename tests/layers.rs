@@ -32,6 +32,7 @@ const ACTOR: &[&str] = &[
     "futures_util",
     "glommio",
     "libc",
+    "rustix",
     "serde_json",
     "slab",
     "thiserror",

@@ -6,8 +6,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
+
+use crate::actor::bell::Bell;
 
 /// Which queue of an inbox a message takes. FIFO holds within a lane, for each sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,24 +53,6 @@ impl<M> SendError<M> {
     pub fn into_message(self) -> M {
         match self {
             Self::Full(message) | Self::Stopped(message) => message,
-        }
-    }
-}
-
-/// Wakes a shard that waits. Rings at most once a sleep: a busy shard costs its senders one load.
-#[derive(Debug)]
-struct Bell {
-    asleep: AtomicBool,
-    /// It was rung for something that is in no lane, which the shard has to look at before it sleeps.
-    called: AtomicBool,
-    ring: flume::Sender<()>,
-}
-
-impl Bell {
-    fn ring(&self) {
-        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
-            // Full means it rings already.
-            let _ = self.ring.try_send(());
         }
     }
 }
@@ -123,9 +107,7 @@ impl<M> Address<M> {
     /// Wakes the shard without a message: something else has become ready. Where it is about to sleep it takes another turn
     /// before; what has become ready must be visible by now.
     pub fn ring(&self) {
-        // Before the bell, as messages are: a shard that is awake still sees it as it falls asleep.
-        self.bell.called.store(true, Ordering::SeqCst);
-        self.bell.ring();
+        self.bell.call();
     }
 
     /// Messages waiting, over all lanes.
@@ -173,7 +155,6 @@ pub struct Inbox<M> {
     handoffs: flume::Receiver<M>,
     slots: Arc<AtomicUsize>,
     bell: Arc<Bell>,
-    rung: flume::Receiver<()>,
 }
 
 impl<M> Inbox<M> {
@@ -197,22 +178,19 @@ impl<M> Inbox<M> {
     /// Says that the shard is about to sleep. False where a message came meanwhile, or somebody
     /// [rang](Address::ring) since it woke up: do not.
     pub fn fall_asleep(&self) -> bool {
-        self.bell.asleep.store(true, Ordering::SeqCst);
         // A sender that saw us awake has put its message before, or has called: it is seen here.
-        self.is_empty() && !self.bell.called.swap(false, Ordering::SeqCst)
+        self.bell.listen();
+        self.is_empty() && !self.bell.was_called()
     }
 
     /// Says that the shard is awake, before it looks for what there is to do: senders need not ring.
     pub fn wake_up(&self) {
-        self.bell.asleep.store(false, Ordering::SeqCst);
-        // Read, not only written: what was rung for is visible to the turn that follows.
-        self.bell.called.swap(false, Ordering::SeqCst);
-        let _ = self.rung.try_recv();
+        self.bell.mute();
     }
 
-    /// Resolves when a sender has rung since [`fall_asleep`](Self::fall_asleep).
-    pub async fn rung(&self) {
-        let _ = self.rung.recv_async().await;
+    /// What wakes the shard.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
     }
 }
 
@@ -221,12 +199,11 @@ pub fn inbox<M>(capacity: Capacity) -> (Address<M>, Inbox<M>) {
     let (control, control_out) = flume::bounded(capacity.control);
     let (data, data_out) = flume::bounded(capacity.data);
     let (handoffs, handoffs_out) = flume::bounded(capacity.handoffs);
-    let (ring, rung) = flume::bounded(1);
     let slots = Arc::new(AtomicUsize::new(capacity.handoffs));
-    let bell = Arc::new(Bell { asleep: AtomicBool::new(false), called: AtomicBool::new(false), ring });
+    let bell = Arc::new(Bell::default());
     (
         Address { control, data, handoffs, slots: slots.clone(), bell: bell.clone() },
-        Inbox { control: control_out, data: data_out, handoffs: handoffs_out, slots, bell, rung },
+        Inbox { control: control_out, data: data_out, handoffs: handoffs_out, slots, bell },
     )
 }
 
@@ -356,7 +333,7 @@ mod tests {
         inbox.wake_up();
         assert!(inbox.fall_asleep());
         address.ring();
-        assert_eq!(inbox.rung.len(), 1);
+        assert_eq!(inbox.bell().rings(), 1);
         inbox.wake_up();
         assert!(inbox.fall_asleep(), "the turn after waking up has seen it");
     }
@@ -367,17 +344,17 @@ mod tests {
         assert!(inbox.fall_asleep());
         address.try_send(Lane::Data, 1).unwrap();
         address.try_send(Lane::Control, 2).unwrap();
-        assert_eq!(inbox.rung.len(), 1);
+        assert_eq!(inbox.bell().rings(), 1);
         inbox.wake_up();
-        assert_eq!(inbox.rung.len(), 0);
+        assert_eq!(inbox.bell().rings(), 0);
     }
 
     #[test]
     fn a_shard_that_sleeps_waits_for_the_bell() {
         let (address, inbox) = small();
         assert!(inbox.fall_asleep());
-        assert_eq!(inbox.rung().now_or_never(), None);
+        assert_eq!(inbox.bell().rung().now_or_never(), None);
         address.try_send(Lane::Data, 1).unwrap();
-        assert_eq!(inbox.rung().now_or_never(), Some(()));
+        assert_eq!(inbox.bell().rung().now_or_never(), Some(()));
     }
 }

@@ -256,6 +256,7 @@
 
 #[allow(clippy::module_inception, reason = "one noun a file, and the runtime's first noun is the actor")]
 pub mod actor;
+pub mod bell;
 pub mod breaker;
 pub mod context;
 pub mod core;
@@ -279,6 +280,7 @@ pub mod mesh;
 pub mod moment;
 pub mod monitor;
 mod named;
+mod nap;
 mod outbox;
 pub mod parcel;
 pub mod placement;

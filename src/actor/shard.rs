@@ -1,31 +1,30 @@
 //! One shard: a pinned thread, a glommio executor on it, and the loop that turns its worker.
 //!
-//! The inbox is drained in every turn; only with nothing else to do does the shard wait, for its readiness set, for the
-//! bell of its inbox, or for the heartbeat. Reasons: a busy receiver that relies on a foreign waker alone notices
-//! it at the preempt boundary, and glommio can park with runnable tasks; the heartbeat bounds what either costs.
+//! The inbox is drained in every turn; only with nothing else to do does the shard sleep: until its readiness set has something, its
+//! bell rings, or the heartbeat is due.
+//!
+//! It sleeps in one `ppoll` of its own, and its task never gives the executor back. The executor must not be the one that sleeps:
+//! `run_task_queues` returns at once, as if there were nothing to run, where the preempt timer has run out before its first look; then
+//! it parks with the task runnable, and what had woken that, its timer among it, is spent. A thread that was off its core for 100 ms at
+//! that moment never woke again, but by chance: after 42 minutes of soak on a busy machine a shard stood still for 21.9 s, until a
+//! signal came; with a preempt timer of 1 ms the ping-pong of `tests/actor_hosts.rs` hangs within a minute. One `ppoll` also costs less
+//! than what the executor does around a sleep: arming and cancelling two timers and linking its rings.
 
 use std::{
-    future::{Future, poll_fn},
-    os::fd::{AsRawFd, RawFd},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    task::Poll,
     time::Duration,
 };
 
-use glommio::{
-    ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
-    io::{PollState, PollableFd},
-    timer::Timer,
-};
+use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement};
 
 use crate::actor::{
     handling::describe,
     mesh::Inbox,
+    nap::Napper,
     worker::{Work, Worker},
 };
 
-/// The longest rest: it bounds the damage of a lost wake-up, and drives the worker's timers.
+/// The longest rest: a shard is seen to be alive so often, and looks at its worker's timers.
 pub const HEARTBEAT: Duration = Duration::from_millis(10);
 
 /// Messages taken from the inbox in one turn, so that a flood of them does not starve the sockets.
@@ -57,22 +56,12 @@ where
         // The default registers 10 MiB a shard for files; sockets do not need them.
         .io_memory(64 * 1024)
         .ring_depth(128)
-        .spawn(move || run(make(), inbox))
+        .spawn(move || async move { run(make(), &inbox) })
         .map(ShardThread)
 }
 
-/// A borrowed descriptor: the worker owns it and outlives the watch.
-struct Watched(RawFd);
-
-impl AsRawFd for Watched {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
-}
-
-async fn run<W: Worker>(mut worker: W, inbox: Inbox<W::Message>) {
-    let readiness = worker.readiness().map(|set| PollableFd::new(Watched(set)).expect("the executor runs this"));
-    let mut watch = PollState::new();
+fn run<W: Worker>(mut worker: W, inbox: &Inbox<W::Message>) {
+    let napper = Napper::new(inbox.bell()).expect("there is a descriptor for the bell");
     loop {
         let mut taken = 0;
         while taken < INBOX_BATCH
@@ -86,30 +75,15 @@ async fn run<W: Worker>(mut worker: W, inbox: Inbox<W::Message>) {
         if worker.is_finished() && inbox.is_empty() {
             return;
         }
-        match work {
-            Work::Rest(rest) if taken < INBOX_BATCH => {
-                if inbox.fall_asleep() {
-                    wait(&inbox, readiness.as_ref(), &mut watch, rest.min(HEARTBEAT)).await;
-                }
-                inbox.wake_up();
+        if let Work::Rest(rest) = work
+            && taken < INBOX_BATCH
+        {
+            if inbox.fall_asleep() {
+                napper.nap(worker.readiness(), rest.min(HEARTBEAT)).expect("two descriptors can be waited for");
             }
-            _ => glommio::executor().yield_if_needed().await,
+            inbox.wake_up();
         }
     }
-}
-
-/// Waits for readiness, the bell, or the time, whichever is first.
-async fn wait<M>(inbox: &Inbox<M>, readiness: Option<&PollableFd<Watched>>, watch: &mut PollState, rest: Duration) {
-    let mut bell = pin!(inbox.rung());
-    let mut timer = Timer::new(rest);
-    poll_fn(|cx| {
-        let is_readable = readiness.is_some_and(|set| set.poll_readable(cx, watch).is_ready());
-        if is_readable || bell.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        pin!(&mut timer).poll(cx).map(|_| ())
-    })
-    .await;
 }
 
 /// Runs one call; a panic in it is reported and goes no further.

@@ -53,7 +53,7 @@ async fn run<W: Worker>(mut worker: W, inbox: Inbox<W::Message>) {
         match work {
             Work::Rest(rest) if taken < INBOX_BATCH => {
                 if inbox.fall_asleep() {
-                    let _ = tokio::time::timeout(rest.min(LONGEST_REST), inbox.rung()).await;
+                    let _ = tokio::time::timeout(rest.min(LONGEST_REST), inbox.bell().rung()).await;
                 }
                 inbox.wake_up();
             }

@@ -1,6 +1,6 @@
 //! What a host turns.
 
-use std::{os::fd::RawFd, time::Duration};
+use std::{os::fd::BorrowedFd, time::Duration};
 
 /// What a turn left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub trait Worker: 'static {
     fn panicked(&mut self, cause: &str);
 
     /// The descriptor whose readability ends a rest: the worker's readiness set, where it has one.
-    fn readiness(&self) -> Option<RawFd> {
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 

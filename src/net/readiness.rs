@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     time::Duration,
 };
 
@@ -64,8 +64,9 @@ impl ReadinessSet {
     }
 }
 
-impl AsRawFd for ReadinessSet {
-    fn as_raw_fd(&self) -> RawFd {
-        self.poll.as_raw_fd()
+impl AsFd for ReadinessSet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the set's descriptor is open for as long as the set is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    os::fd::{AsRawFd as _, RawFd},
+    os::fd::{AsFd as _, BorrowedFd},
     sync::Arc,
     time::Duration,
 };
@@ -419,8 +419,8 @@ impl Worker for Stage {
         tracing::error!(shard = self.number, cause, "a turn panicked; the shard goes on");
     }
 
-    fn readiness(&self) -> Option<RawFd> {
-        Some(self.readiness.as_raw_fd())
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.readiness.as_fd())
     }
 
     fn is_finished(&self) -> bool {
