@@ -247,6 +247,17 @@ impl SettingType for Vec<IpNet> {
     }
 }
 
+/// One rate: `10/60s burst 10`, `unlimited`.
+impl SettingType for Rate {
+    fn parse(text: &str, _: &Setting) -> Result<Self, String> {
+        rate(text.trim()).ok_or_else(|| "a rate, written as `10/60s burst 10`, or `unlimited`".into())
+    }
+
+    fn to_toml(&self, _: &Setting) -> Option<String> {
+        Some(quoted(&rate_text(self)))
+    }
+}
+
 /// What each role may do, as a burst and in the long run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleRates {

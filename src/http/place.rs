@@ -110,7 +110,8 @@ fn give_back(count: Option<Arc<AtomicUsize>>) {
     }
 }
 
-fn network_of(address: IpAddr) -> IpAddr {
+/// The network that limits count an address to.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -7,6 +7,8 @@ use std::{
 
 use ipnet::IpNet;
 
+use crate::http::{accounts::AccountSettings, limits::LimitSettings};
+
 /// The front desk's settings. [`Default`] gives what is stated at each field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrontDeskSettings {
@@ -50,6 +52,10 @@ pub struct FrontDeskSettings {
     pub guest_token_life: Duration,
     /// How long a connection's session token lasts. Default 7 days.
     pub session_token_life: Duration,
+    /// How long log-ins last.
+    pub accounts: AccountSettings,
+    /// How many requests are taken.
+    pub limits: LimitSettings,
 }
 
 impl Default for FrontDeskSettings {
@@ -73,6 +79,8 @@ impl Default for FrontDeskSettings {
             secure_cookies: true,
             guest_token_life: 180 * DAY,
             session_token_life: 7 * DAY,
+            accounts: AccountSettings::default(),
+            limits: LimitSettings::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! - [`server`] a server in the test's process · [`process`] one as people run it
 //! - [`socket`] the handshake and a raw connection · [`client`] a client that reads all the time
 //! - [`example`] the examples as programs, the echo server among them
-//! - [`ferretdb`] a MongoDB
+//! - [`ferretdb`] a MongoDB · [`desk`] what a front desk alone stands on
 //! - [`figures`] what a server counts
 //! - [`say`] messages to the server · [`music`] notes · [`http`] plain requests
 
@@ -18,6 +18,7 @@ use std::{
 use pianorhythm_server::protocol::codec::Format;
 
 pub mod client;
+pub mod desk;
 pub mod example;
 pub mod ferretdb;
 pub mod figures;

@@ -1,5 +1,6 @@
 //! The front desk end to end: real sockets on loopback, a stage that keeps what it is given.
 
+mod accounts;
 mod actors;
 mod draining;
 mod hand_off;
@@ -29,13 +30,16 @@ use tokio::{
 };
 
 use crate::{
+    domain::identity::Role,
     http::{
+        accounts::fixture::{self, PlainPasswords},
         auth::{Claims, Kind, SigningKey, Tokens},
-        desk::{FrontDesk, FrontDeskHandle},
+        desk::{FrontDesk, FrontDeskHandle, FrontDeskParts},
         settings::FrontDeskSettings,
         stage::{Admission, BoxFuture, Health, Refused, RefusedReason, ShardHealth, Stage},
     },
     protocol::{close::CloseCode, ids::UserId, time::Timestamp},
+    store::{Collections, EmbeddedState, EmbeddedStateSettings},
 };
 
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
@@ -54,6 +58,12 @@ struct TestStage {
     health: Mutex<Health>,
     admitted: mpsc::UnboundedSender<Admission>,
     closed: Mutex<Vec<(UserId, CloseCode)>>,
+    /// Log-ins whose connections it was to close.
+    ended: Mutex<Vec<(UserId, String, CloseCode)>>,
+    /// Guests that it was told have accounts.
+    promoted: Mutex<Vec<UserId>>,
+    /// Roles that it was told of.
+    roles: Mutex<Vec<(UserId, Vec<Role>)>>,
     /// What it tells of its actors; `Null`: it never gets round to it.
     report: Mutex<Value>,
     /// How often it was asked for all of them.
@@ -112,6 +122,33 @@ impl Stage for TestStage {
         self.closed.lock().unwrap().push((user.clone(), code));
         Box::pin(future::ready(2))
     }
+
+    fn close_session(&self, user: &UserId, session: &str, code: CloseCode) -> BoxFuture<'_, ()> {
+        self.ended.lock().unwrap().push((user.clone(), session.to_owned(), code));
+        Box::pin(future::ready(()))
+    }
+
+    fn promote(&self, user: &UserId) -> BoxFuture<'_, ()> {
+        self.promoted.lock().unwrap().push(user.clone());
+        Box::pin(future::ready(()))
+    }
+
+    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> BoxFuture<'_, ()> {
+        self.roles.lock().unwrap().push((user.clone(), roles));
+        Box::pin(future::ready(()))
+    }
+}
+
+/// What a front desk stands on: stores of its own, that nothing outlives.
+fn parts(tokens: Tokens, stage: Arc<TestStage>) -> FrontDeskParts {
+    FrontDeskParts {
+        tokens,
+        stage,
+        clock: Arc::new(|| NOW),
+        people: fixture::documents(),
+        state: EmbeddedState::start(EmbeddedStateSettings::default()),
+        passwords: Arc::<PlainPasswords>::default(),
+    }
 }
 
 /// A front desk that runs, and what is behind it.
@@ -122,6 +159,7 @@ struct House {
     stage: Arc<TestStage>,
     admissions: mpsc::UnboundedReceiver<Admission>,
     tokens: Tokens,
+    people: Arc<dyn Collections>,
 }
 
 impl House {
@@ -145,14 +183,18 @@ impl House {
             health: Mutex::new(Health { shards: vec![shard], ..Health::default() }),
             admitted,
             closed: Mutex::default(),
+            ended: Mutex::default(),
+            promoted: Mutex::default(),
+            roles: Mutex::default(),
             report: Mutex::new(actors::report()),
             reports: AtomicUsize::new(0),
         });
         let tokens = Tokens::new(SigningKey::generate().unwrap());
-        let (clock, staged) = (Arc::new(|| NOW), Arc::<TestStage>::clone(&stage));
-        let desk = FrontDesk::start(&Handle::current(), settings, tokens.clone(), staged, clock).unwrap();
+        let parts = parts(tokens.clone(), Arc::<TestStage>::clone(&stage));
+        let people = Arc::clone(&parts.people);
+        let desk = FrontDesk::start(&Handle::current(), settings, parts).unwrap();
         let (public, admin) = (desk.local_addr(), desk.admin_addr().unwrap());
-        Self { desk: Some(desk), public, admin, stage, admissions, tokens }
+        Self { desk: Some(desk), public, admin, stage, admissions, tokens, people }
     }
 
     fn decide(&self, verdict: Verdict) {
