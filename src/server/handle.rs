@@ -59,6 +59,8 @@ pub struct StageHandle {
     pub documents: Arc<dyn Documents>,
     /// What hashes passwords.
     pub passwords: Passwords,
+    /// Of those who go through all rooms, one does at a time.
+    pub searching: tokio::sync::Mutex<()>,
 }
 
 impl StageHandle {
@@ -96,6 +98,7 @@ impl StageHandle {
 
     /// Has the saved rooms of a guest that has an account now kept as a member's.
     async fn adopt_rooms(&self, user: &UserId) -> Result<(), StoreError> {
+        let _alone = self.searching.lock().await;
         let mut after = None;
         loop {
             let page = self.documents.list_rooms(after.as_ref(), ROOMS_AT_ONCE).await?;

@@ -235,6 +235,7 @@ impl Server {
             people: people.clone(),
             documents: documents.clone(),
             passwords: passwords.clone(),
+            searching: tokio::sync::Mutex::default(),
         });
         let parts = FrontDeskParts {
             tokens,

@@ -5,6 +5,7 @@
 //! - [`example`] the examples as programs, the echo server among them
 //! - [`ferretdb`] a MongoDB · [`desk`] what a front desk alone stands on
 //! - [`figures`] what a server counts
+//! - [`account`] accounts and log-ins
 //! - [`say`] messages to the server · [`music`] notes · [`http`] plain requests
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
@@ -17,6 +18,7 @@ use std::{
 
 use pianorhythm_server::protocol::codec::Format;
 
+pub mod account;
 pub mod client;
 pub mod desk;
 pub mod example;

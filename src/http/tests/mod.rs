@@ -272,6 +272,8 @@ struct Answer {
     status: u16,
     /// By name in small letters.
     headers: HashMap<String, String>,
+    /// Those of its `Set-Cookie`s.
+    cookies: Vec<String>,
     body: String,
 }
 
@@ -296,13 +298,15 @@ impl Client {
         let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers: HashMap<_, _> = lines
+        let lines: Vec<_> = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
+        let cookies = lines.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value.clone()).collect();
+        let headers: HashMap<_, _> = lines.into_iter().collect();
         let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
         let body = String::from_utf8(self.take(length).await).unwrap();
-        Answer { status, headers, body }
+        Answer { status, headers, cookies, body }
     }
 
     /// The next so many bytes.
