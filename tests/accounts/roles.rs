@@ -143,7 +143,13 @@ fn a_role_that_is_given_or_taken_counts_at_once_for_sockets_that_are_here() {
     assert_eq!(owner.refusal(say::moderate(Action::Kick, &moderator.user_id())), "AUTHORIZATION_ERROR");
 
     change(&server, "Clara", json!({ "take": "moderator" }));
-    owner.until(|message| matches!(message, Answer::UserUpdated(updated) if updated.member.as_ref().unwrap().user.as_ref().unwrap().roles.len() == 1).then_some(()));
+    owner.until(|message| match message {
+        Answer::UserUpdated(updated) => {
+            let user = updated.member.clone()?.user?;
+            (user.user_id == moderator.user_id() && user.roles == [wire::user::Role::Member as i32]).then_some(())
+        }
+        _ => None,
+    });
     assert_eq!(moderator.refusal(say::moderate(Action::Unmute, &guest.user_id())), "NOT_OWNER");
 }
 
