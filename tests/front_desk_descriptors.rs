@@ -17,7 +17,7 @@ use std::{
 };
 
 use pianorhythm_server::{
-    domain::identity::Role,
+    domain::{bucket::Rate, identity::Role},
     http::{
         desk::{FrontDesk, FrontDeskHandle},
         settings::FrontDeskSettings,
@@ -100,6 +100,7 @@ fn start(runtime: &tokio::runtime::Runtime) -> FrontDeskHandle {
         admin_bind: Some(([127, 0, 0, 1], 0).into()),
         upgrade_timeout: Duration::from_millis(50),
         max_connections_by_address: 1000,
+        pace_by_address: Rate::UNLIMITED,
         ..FrontDeskSettings::default()
     };
     let _guard = runtime.enter();

@@ -28,6 +28,11 @@ impl CorePlan {
         Self { shards: stage.iter().copied().cycle().take(count).collect(), front_desk }
     }
 
+    /// The front desk has no core for itself.
+    pub fn front_desk_shares(&self) -> bool {
+        self.shards.contains(&self.front_desk)
+    }
+
     /// Plans for this process as the operating system runs it.
     pub fn of_this_process(wish: Option<NonZeroUsize>) -> Self {
         let quota = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -40,6 +45,16 @@ impl CorePlan {
 /// Pins the calling thread; false where the system refuses.
 pub fn pin_current_thread(core: usize) -> bool {
     core_affinity::set_for_current(core_affinity::CoreId { id: core })
+}
+
+/// The nice value of who gives way: about a third of the weight of who does not.
+const GIVES_WAY: libc::c_int = 5;
+
+/// Has the calling thread give way to threads of normal weight where they share its core: one of them that wakes goes before
+/// it, and while both have work this one gets about a quarter of the core. False where the system refuses.
+pub fn give_way() -> bool {
+    // SAFETY: it takes numbers alone. On Linux 0 is the calling thread, not its process.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, GIVES_WAY) == 0 }
 }
 
 #[cfg(test)]
@@ -65,6 +80,19 @@ mod tests {
     #[test]
     fn on_one_core_both_share_it() {
         assert_eq!(plan(&[5], 8, 0), CorePlan { shards: vec![5], front_desk: 5 });
+        assert!(plan(&[5], 8, 0).front_desk_shares());
+        assert!(!plan(&[0, 1], 2, 0).front_desk_shares());
+    }
+
+    #[test]
+    fn a_thread_that_gives_way_weighs_less_and_no_other_does() {
+        // SAFETY: it takes numbers alone.
+        let weight = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+        let before = weight();
+        let (gave, less) = std::thread::spawn(move || (give_way(), weight())).join().unwrap();
+        // A process that weighs less already can not be made to weigh more.
+        assert_eq!((gave, less), if before <= GIVES_WAY { (true, GIVES_WAY) } else { (false, before) });
+        assert_eq!(weight(), before);
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Config {
             max_body_bytes: http.max_body_bytes,
             max_connections: http.max_connections,
             max_connections_by_address: http.max_connections_per_address,
+            pace_by_address: http.connect_rate_per_address,
             trusted_proxies: http.trusted_proxies.clone(),
             proxy_protocol: http.proxy_protocol,
             allowed_origins: http.allowed_origins.iter().map(|origin| origin.0.clone()).collect(),

@@ -247,17 +247,6 @@ impl SettingType for Vec<IpNet> {
     }
 }
 
-/// One rate: `10/60s burst 10`, `unlimited`.
-impl SettingType for Rate {
-    fn parse(text: &str, _: &Setting) -> Result<Self, String> {
-        rate(text.trim()).ok_or_else(|| "a rate, written as `10/60s burst 10`, or `unlimited`".into())
-    }
-
-    fn to_toml(&self, _: &Setting) -> Option<String> {
-        Some(quoted(&rate_text(self)))
-    }
-}
-
 /// What each role may do, as a burst and in the long run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleRates {
@@ -286,6 +275,18 @@ impl SettingType for RoleRates {
         let Self { guest, member, staff } = self;
         let rates = if guest == member && member == staff { vec![guest] } else { vec![guest, member, staff] };
         Some(array(&rates.into_iter().map(rate_text).collect::<Vec<_>>()))
+    }
+}
+
+/// A rate that is the same for everybody, and lets something happen.
+impl SettingType for Rate {
+    fn parse(text: &str, _: &Setting) -> Result<Self, String> {
+        let some = rate(text).filter(|rate| rate.capacity > 0 && rate.refill > 0);
+        some.ok_or_else(|| "a rate above nothing, written as `2/s burst 10`, `1/500ms burst 5` or `unlimited`".into())
+    }
+
+    fn to_toml(&self, _: &Setting) -> Option<String> {
+        Some(quoted(&rate_text(self)))
     }
 }
 

@@ -114,6 +114,8 @@ settings! {
         max_connections: usize, "max_connections" = "10000" in 1..=10_000_000;
         /// Connections of one client address (of one /64 with IPv6).
         max_connections_per_address: usize, "max_connections_per_address" = "100" in 1..=10_000_000;
+        /// How fast one client address (one /64 with IPv6) may connect: so often in the long run, and so often at once; or `unlimited`.
+        connect_rate_per_address: Rate, "connect_rate_per_address" = "50/s burst 500";
         /// Addresses and networks of the proxies whose word about a client's address is taken.
         trusted_proxies: Vec<IpNet>, "trusted_proxies" = "none";
         /// Whether connections of trusted proxies begin with a PROXY protocol v2 header: then they must.

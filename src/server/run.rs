@@ -162,7 +162,7 @@ impl Server {
         let data_dir = DataDir::open(&settings.data_dir)?;
         let tokens = settings.keys.tokens(data_dir.path())?;
         let plan = CorePlan::of_this_process(settings.shards);
-        let runtime = front_desk_runtime(plan.front_desk)?;
+        let runtime = front_desk_runtime(&plan)?;
         let clock = Clock::start();
 
         let store: Arc<dyn Store> = match settings.mongodb {
@@ -359,8 +359,10 @@ async fn connected(settings: MongoSettings) -> Result<Arc<MongoDocuments>, RunEr
     Ok(store)
 }
 
-/// The tokio side: one thread, and the blocking ones, all on the front desk's core.
-fn front_desk_runtime(core: usize) -> io::Result<Runtime> {
+/// The tokio side: one thread, and the blocking ones, all on the front desk's core. Where that is a shard's too, who plays goes
+/// before who comes.
+fn front_desk_runtime(plan: &CorePlan) -> io::Result<Runtime> {
+    let (core, shares) = (plan.front_desk, plan.front_desk_shares());
     Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(64)
@@ -369,6 +371,8 @@ fn front_desk_runtime(core: usize) -> io::Result<Runtime> {
             if !cores::pin_current_thread(core) {
                 tracing::warn!(core, "a thread of the front desk could not be pinned");
             }
+            // Where the whole process weighs less than that already there is nothing to do.
+            let _ = shares && cores::give_way();
         })
         .enable_all()
         .build()

@@ -22,8 +22,13 @@ use crate::{
 
 /// What the kernel keeps for a reader: the least that Linux gives, so that the server notices soon.
 const RECEIVE_BUFFER: usize = 2048;
-/// What one of them says at the end is waited for so long.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What one of them is told at the end is waited for so long: who has had no room for long is asked by its server's kernel now and then
+/// only whether there is some.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How often it finds nothing, for a fifth of a second each time, before it asks.
+const SILENCES: u32 = 15;
+/// Closed, and given up by its server's kernel since, with what it had not taken.
+const RESET: &str = "reset";
 
 /// One of them has fallen behind by then, or the band plays too little for what the kernels hold: 64 KiB on our side, as much on the
 /// server's, and the five seconds that a server allows by default.
@@ -77,11 +82,20 @@ impl Act for Slow {
         }
         beside.add("did not read", streams.len() as u64);
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
-        for stream in streams {
-            let ended = last_words(stream, &mut beside)?;
+        // All at once: each may take its time.
+        let heard: Vec<io::Result<LastWords>> = std::thread::scope(|threads| {
+            let readers: Vec<_> = streams.into_iter().map(|stream| threads.spawn(|| last_words(stream))).collect();
+            readers.into_iter().map(|reader| reader.join().expect("it does not panic")).collect()
+        });
+        for heard in heard {
+            let LastWords { gaps, ended } = heard?;
+            if gaps > 0 {
+                beside.add("gaps told", gaps);
+            }
             beside.count(ended);
         }
-        let is_slow = beside.counts.keys().any(|what| what == "gaps told" || what.starts_with("closed: "));
+        let is_slow =
+            beside.counts.keys().any(|what| what == "gaps told" || what == RESET || what.starts_with("closed: "));
         if !is_slow && until.saturating_duration_since(begun) > LAGS_BY {
             // The kernels have taken it all in: this has measured nothing.
             beside.failures.push("nobody fell behind: more notes, or longer parts, are needed".into());
@@ -90,38 +104,58 @@ impl Act for Slow {
     }
 }
 
-/// Reads all that was kept back, and tells how it ends.
-fn last_words(mut stream: TcpStream, beside: &mut Beside) -> io::Result<String> {
+/// What one of them finds when it reads at last.
+struct LastWords {
+    gaps: u64,
+    ended: String,
+}
+
+/// Reads all that was kept back, and tells how it ends. Where nothing comes it gives a sign of life: the kernel of a server that has
+/// given it up long ago tells that only who asks.
+fn last_words(mut stream: TcpStream) -> io::Result<LastWords> {
     stream.set_read_timeout(Some(Duration::from_millis(200)))?;
     let mut bytes = Vec::new();
     let mut chunk = [0; 64 * 1024];
     let deadline = Instant::now() + LAST_WORDS;
-    let mut ended = None;
+    let (mut ended, mut silences) = (None, 0);
     while Instant::now() < deadline && ended.is_none() {
         match stream.read(&mut chunk) {
             Ok(0) => ended = Some("ended"),
             Ok(read) => bytes.extend_from_slice(&chunk[..read]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
-            Err(_) => ended = Some("reset"),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                silences += 1;
+                if silences == SILENCES && stream.write_all(&frame::pong(&[])).is_err() {
+                    ended = Some(RESET);
+                }
+            }
+            Err(_) => ended = Some(RESET),
         }
     }
-    let Some((answer, mut at)) = Answer::read(&bytes) else { return Ok("never answered".into()) };
+    let mut words = LastWords { gaps: 0, ended: ended.unwrap_or("still connected").into() };
+    let Some((answer, mut at)) = Answer::read(&bytes) else {
+        words.ended = "never answered".into();
+        return Ok(words);
+    };
     if !answer.is_upgrade() {
-        return Ok(format!("HTTP {}", answer.status));
+        words.ended = format!("HTTP {}", answer.status);
+        return Ok(words);
     }
     while let Some((kind, payload, end)) = frame::first(&bytes[at..]) {
         let payload = &bytes[at + payload.start..at + payload.end];
         match kind {
-            Kind::Close => return Ok(format!("closed: {}", frame::close_code(payload))),
+            Kind::Close => {
+                words.ended = format!("closed: {}", frame::close_code(payload));
+                return Ok(words);
+            }
             Kind::Binary => {
                 let message = ClientMessage::decode(payload).ok().and_then(|message| message.message);
                 if let Some(Message::Gap(_)) = message {
-                    beside.count("gaps told");
+                    words.gaps += 1;
                 }
             }
             _ => {}
         }
         at += end;
     }
-    Ok(ended.unwrap_or("still connected").into())
+    Ok(words)
 }
