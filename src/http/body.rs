@@ -26,7 +26,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let (headers, bytes) = read(request, state).await?;
-        parse(&headers, &bytes).map(Self)
+        parse(&headers, &bytes).map(Self).map_err(answer)
     }
 }
 
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let (headers, bytes) = read(request, state).await?;
-        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&headers, &bytes).map(Self) }
+        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&headers, &bytes).map(Self).map_err(answer) }
     }
 }
 
@@ -46,17 +46,22 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<(HeaderMap,
     Ok((headers, bytes))
 }
 
-fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Response> {
+fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, (StatusCode, Rejection)> {
     let refused = |message: String| Rejection::new(ErrorCode::Validation, message);
     // A form of another site's cannot send this type without asking first.
     if !is_json(headers) {
         let rejection = refused("the body is to be JSON, with `Content-Type: application/json`".into());
-        return Err(envelope::failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, rejection));
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, rejection));
     }
     serde_json::from_slice(bytes).map_err(|error| {
         // What it says of values may be a password's, and goes nowhere but to whoever sent it.
-        refused(format!("the body is not what is asked for: {error}")).with("field", "body").into_response()
+        let rejection = refused(format!("the body is not what is asked for: {error}"));
+        (StatusCode::BAD_REQUEST, rejection.with("field", "body"))
     })
+}
+
+fn answer((status, rejection): (StatusCode, Rejection)) -> Response {
+    envelope::failure(status, rejection)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

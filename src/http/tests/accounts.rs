@@ -173,7 +173,8 @@ async fn a_refresh_token_is_taken_from_the_body_or_the_cookie_and_is_good_once()
     let reused = house.post("/api/auth/refresh", "", &body).await;
     assert_eq!((reused.status, reused.error().as_str()), (401, "AUTHENTICATION_ERROR"));
     assert!(reused.cookies.iter().all(|cookie| cookie.contains("=; ") && cookie.contains("Max-Age=0")), "{reused:?}");
-    let [(user, session, code)] = &house.stage.ended.lock().unwrap()[..] else { panic!("its sockets are closed") };
+    let ended = house.stage.ended.lock().unwrap().clone();
+    let [(user, session, code)] = ended.as_slice() else { panic!("its sockets are closed") };
     assert_eq!(
         (user.as_str(), *code),
         (first.json()["data"]["user"]["user_id"].as_str().unwrap(), CloseCode::Unauthorised)
