@@ -16,11 +16,10 @@ use crate::{
 };
 
 impl Accounts {
-    /// Ends a log-in. Whether it was one until now.
+    /// Ends a log-in. Whether it was one until now. Where that fails it has not ended, as far as is known: to be tried again.
     pub async fn end_session(&self, session: &str, reason: &str, now: Timestamp) -> Result<bool, Rejection> {
-        // First, so that a store that fails in the middle leaves it at least here.
-        self.remember_ended(session).await;
         let ended = self.people.revoke(session, reason, now).await.map_err(store_rejection)?;
+        self.remember_ended(session).await;
         if let Some(ended) = &ended {
             info!(user = %ended.user_id, reason, "log-in ended");
         }
