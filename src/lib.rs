@@ -17,7 +17,7 @@
 //! | 2 | `actor` | the runtime: hosts on glommio and tokio, actors, mailboxes, supervision, the mesh between them; knows no piano |
 //! | 3 | `net` | a shard's sockets: frames, outboxes, readiness |
 //! | 3 | `store` | state, embedded; documents, embedded or in MongoDB; what is kept about people, built on either |
-//! | 3 | `http` | the front desk: what a connection meets before it has a shard |
+//! | 3 | `http` | the front desk: what a connection meets before it has a shard; accounts and log-ins |
 //! | 4 | `server` | actors (a machine and its effects), their supervision tree, changing rooms, wiring, shutdown |
 //! | 5 | `config`, `cli` | settings from file and environment; the command line |
 //!
@@ -41,6 +41,7 @@
 //! - A connection is on exactly one shard or in one hand-off, which has its place reserved before the socket is detached. A
 //!   descriptor is owned at every moment.
 //! - Each request that carries an id gets exactly one answer that carries it, after the commit where it is about something saved.
+//! - Who may do what is one table, `domain::permission`; each route and each message names its row.
 //! - Every queue has a bound, and every drop is counted with its reason.
 //! - The wall clock is read once. Time is an argument wherever something is decided.
 //! - Nothing a peer sends makes a panic. A panic all the same harms nobody else: what the failed handler had sent is taken back, who

@@ -2,6 +2,9 @@
 
 #![cfg(feature = "server")]
 
+#[path = "support/desk.rs"]
+mod desk;
+
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
@@ -14,14 +17,13 @@ use std::{
 };
 
 use pianorhythm_server::{
-    domain::bucket::Rate,
+    domain::{bucket::Rate, identity::Role},
     http::{
-        auth::{SigningKey, Tokens},
         desk::{FrontDesk, FrontDeskHandle},
         settings::FrontDeskSettings,
         stage::{Admission, BoxFuture, Health, Refused, RefusedReason, Stage},
     },
-    protocol::{close::CloseCode, ids::UserId, time::Timestamp},
+    protocol::{close::CloseCode, ids::UserId},
 };
 
 /// Treats hand-offs in every way there is, one after the other.
@@ -68,6 +70,18 @@ impl Stage for Fickle {
     fn close_user(&self, _user: &UserId, _code: CloseCode) -> BoxFuture<'_, usize> {
         Box::pin(std::future::ready(0))
     }
+
+    fn close_session(&self, _user: &UserId, _session: &str, _code: CloseCode) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn promote(&self, _user: &UserId) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn set_roles(&self, _user: &UserId, _roles: Vec<Role>) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// One test at a time: each counts the descriptors of the whole process.
@@ -89,9 +103,8 @@ fn start(runtime: &tokio::runtime::Runtime) -> FrontDeskHandle {
         pace_by_address: Rate::UNLIMITED,
         ..FrontDeskSettings::default()
     };
-    let tokens = Tokens::new(SigningKey::generate().unwrap());
-    let clock = Arc::new(|| Timestamp::from_ms(1_800_000_000_000));
-    FrontDesk::start(runtime.handle(), settings, tokens, Arc::<Fickle>::default(), clock).unwrap()
+    let _guard = runtime.enter();
+    FrontDesk::start(runtime.handle(), settings, desk::parts(Arc::<Fickle>::default())).unwrap()
 }
 
 const HANDSHAKE: &[u8] = b"GET /api/websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -7,7 +7,10 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::config::{self, Flag, Sources};
+use crate::{
+    config::{self, Flag, Sources},
+    domain::identity::Role,
+};
 
 const ABOUT: &str = "A real-time server for playing piano together";
 
@@ -94,7 +97,8 @@ pub enum Command {
     /// Make the key that the server signs its tokens with
     ///
     /// Makes an Ed25519 key pair in the data folder. The server makes one by itself on its first start; this is for
-    /// having it before, or for a new one, which ends all sessions and makes guests strangers.
+    /// having it before, or for a new one: --rotate keeps what the old one has signed good (the last eight are kept),
+    /// --force ends all sessions and makes guests strangers. The server reads its keys when it starts.
     Keygen(KeygenArgs),
     /// Sign an access token for a user
     ///
@@ -104,6 +108,12 @@ pub enum Command {
     /// A native client sends it as `Authorization: Bearer TOKEN`, a browser as the cookie `access_token`.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
+    /// Make accounts, and give them roles
+    ///
+    /// Does something to accounts: in the documents where they are kept, or by the server that has them open, asked on
+    /// its operators' port (admin_bind). Each is a line of the audit log.
+    #[command(subcommand, after_help = ADMIN_EXAMPLES)]
+    Admin(AdminCommand),
     /// Write everything that the server keeps to a file
     ///
     /// Writes all documents (accounts, friends, messages, rooms with their chat, bans, …) as JSON lines, from where the
@@ -140,6 +150,57 @@ Examples:
   pianorhythm-server token --sub clara --username Clara
   pianorhythm-server token --sub ops-1 --username Ops --roles member,moderator --ttl 30m";
 
+const ADMIN_EXAMPLES: &str = "\
+Examples:
+  pianorhythm-server admin create-user clara --email clara@example.org
+  pianorhythm-server admin create-user ops --role admin < password.txt
+  pianorhythm-server admin grant clara moderator
+  pianorhythm-server admin revoke clara moderator";
+
+/// What is done to accounts.
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Make an account
+    ///
+    /// Makes an account. Its password is the first line of the standard input; a terminal is asked for it.
+    CreateUser(CreateUserArgs),
+    /// Give an account a role
+    Grant(GrantArgs),
+    /// Take a role from an account
+    Revoke(GrantArgs),
+}
+
+/// The account to be made.
+#[derive(Args, Debug)]
+pub struct CreateUserArgs {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Its e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// A role beside that of a member; may be repeated
+    #[arg(long = "role", value_name = "ROLE", value_parser = role)]
+    pub roles: Vec<Role>,
+}
+
+/// Which role of whom.
+#[derive(Args, Debug)]
+pub struct GrantArgs {
+    /// The account's name, or its id
+    #[arg(value_name = "USER")]
+    pub user: String,
+    /// pro, moderator or admin
+    #[arg(value_name = "ROLE", value_parser = role)]
+    pub role: Role,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    let known = [Role::Pro, Role::Moderator, Role::Admin];
+    let found = known.into_iter().find(|role| role.as_str() == text);
+    found.ok_or_else(|| "it is one of pro, moderator and admin: every account is a member".into())
+}
+
 const TRANSFER_EXAMPLES: &str = "\
 Examples, from the file in the data folder to a MongoDB:
   pianorhythm-server export all.jsonl
@@ -167,9 +228,12 @@ pub struct ImportArgs {
 /// How a key is made.
 #[derive(Args, Debug)]
 pub struct KeygenArgs {
-    /// Replace the key there is: all its tokens become worthless
-    #[arg(long)]
+    /// Replace the key there is: all its tokens become worthless, and those of keys retired before
+    #[arg(long, conflicts_with = "rotate")]
     pub force: bool,
+    /// Retire the key there is: it signs no more, and what it has signed is good until it ends
+    #[arg(long)]
+    pub rotate: bool,
 }
 
 /// What a token says.
@@ -308,6 +372,21 @@ mod tests {
         }
         assert_eq!(time("90"), Ok(Duration::from_secs(90)));
         assert!(time("99999999999999999999d").is_err() && time("213503982334601d").is_err());
+    }
+
+    #[test]
+    fn an_operator_gives_the_roles_that_there_are_to_give() {
+        let Some(Command::Admin(AdminCommand::Grant(grant))) = parsed("admin grant clara moderator").unwrap().command
+        else {
+            panic!("it is the grant command")
+        };
+        assert_eq!((grant.user.as_str(), grant.role), ("clara", Role::Moderator));
+        for wrong in
+            ["grant clara", "grant clara member", "grant clara king", "create-user", "create-user a --role guest"]
+        {
+            assert_eq!(parsed(&format!("admin {wrong}")).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+        assert!(parsed("keygen --force --rotate").is_err());
     }
 
     #[test]

@@ -7,7 +7,10 @@ use thiserror::Error;
 use crate::{
     cli::args::{KeygenArgs, TokenArgs},
     config::Config,
-    http::auth::{Claims, KeyError, Kind, SigningKey, Tokens, keys::KEY_FILE},
+    http::auth::{
+        Claims, KeyError, Kind, RetiredKey, SigningKey, Tokens,
+        keys::{KEY_FILE, RETIRED_FILE},
+    },
     store::{DataDir, data_dir::DataDirError},
 };
 
@@ -18,7 +21,10 @@ pub const PUBLIC_KEY_FILE: &str = "signing-key.pub.pem";
 #[derive(Debug, Error)]
 pub enum KeysError {
     /// There is a key, and nobody asked to replace it.
-    #[error("{path} exists: use --force to replace it, which ends all sessions and makes guests strangers")]
+    #[error(
+        "{path} exists: use --rotate to retire it, which keeps what it has signed good, or --force to replace it, which \
+         ends all sessions and makes guests strangers"
+    )]
     Exists {
         /// The key's file.
         path: String,
@@ -50,10 +56,20 @@ pub enum KeysError {
 pub fn keygen(config: &Config, args: &KeygenArgs) -> Result<String, KeysError> {
     let folder = DataDir::open(&config.server.data_dir)?;
     let (private, public) = (folder.file(KEY_FILE), folder.file(PUBLIC_KEY_FILE));
-    if private.exists() && !args.force {
+    if private.exists() && !args.force && !args.rotate {
         return Err(KeysError::Exists { path: private.display().to_string() });
     }
+    let retired = match (private.exists(), args.rotate) {
+        (true, true) => {
+            let before = RetiredKey::load(folder.path())?;
+            RetiredKey::list_with(&SigningKey::load_or_create(folder.path())?, &before)
+        }
+        (false, true) => return Err(KeysError::Absent { path: private.display().to_string() }),
+        (_, false) => String::new(),
+    };
     let key = SigningKey::generate()?;
+    // Before the key: whatever happens in between, what was signed is good, or the key is the one before.
+    folder.write_public(RETIRED_FILE, retired.as_bytes())?;
     folder.write_secret(KEY_FILE, key.to_pem().as_bytes())?;
     folder.write_public(PUBLIC_KEY_FILE, key.to_public_pem().as_bytes())?;
 
@@ -97,6 +113,7 @@ fn claims(args: &TokenArgs, id: u128, now: Duration) -> Claims {
         usertag: args.usertag.clone(),
         roles: args.roles.clone(),
         colour: None,
+        sid: None,
         connection: None,
         exp: (now + args.ttl).as_secs(),
         iat: now.as_secs(),
@@ -138,7 +155,7 @@ mod tests {
     fn a_token_is_accepted_by_a_server_on_the_same_folder() {
         let folder = tempfile::tempdir().unwrap();
         let config = config_of(&folder.path().join("data"));
-        let told = keygen(&config, &KeygenArgs { force: false }).unwrap();
+        let told = keygen(&config, &KeygenArgs { force: false, rotate: false }).unwrap();
         let key = SigningKey::load_or_create(&config.server.data_dir).unwrap();
         assert!(told.contains(key.kid()) && told.contains(KEY_FILE), "{told}");
 
@@ -153,15 +170,37 @@ mod tests {
     fn a_key_is_replaced_only_by_force() {
         let folder = tempfile::tempdir().unwrap();
         let config = config_of(folder.path());
-        keygen(&config, &KeygenArgs { force: false }).unwrap();
+        keygen(&config, &KeygenArgs { force: false, rotate: false }).unwrap();
         let before = SigningKey::load_or_create(folder.path()).unwrap();
-        let error = keygen(&config, &KeygenArgs { force: false }).unwrap_err();
+        let error = keygen(&config, &KeygenArgs { force: false, rotate: false }).unwrap_err();
         assert!(error.to_string().contains("--force"), "{error}");
         assert_eq!(SigningKey::load_or_create(folder.path()).unwrap().kid(), before.kid());
-        keygen(&config, &KeygenArgs { force: true }).unwrap();
+        keygen(&config, &KeygenArgs { force: true, rotate: false }).unwrap();
         let after = SigningKey::load_or_create(folder.path()).unwrap();
         assert_ne!(after.kid(), before.kid());
         assert_eq!(std::fs::read_to_string(folder.path().join(PUBLIC_KEY_FILE)).unwrap(), after.to_public_pem());
+    }
+
+    #[test]
+    fn a_key_that_is_retired_verifies_what_it_has_signed_until_one_is_made_by_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config_of(folder.path());
+        let rotate = KeygenArgs { force: false, rotate: true };
+        assert!(matches!(keygen(&config, &rotate), Err(KeysError::Absent { .. })));
+        keygen(&config, &KeygenArgs { force: false, rotate: false }).unwrap();
+        let signed: Vec<_> = (0..3)
+            .map(|_| {
+                let signed = token(&config, &token_args()).unwrap();
+                keygen(&config, &rotate).unwrap();
+                signed
+            })
+            .collect();
+        let verified =
+            |signed: &str| config.keys().tokens(folder.path()).unwrap().verify(signed, &[Kind::Access], now()).is_ok();
+        assert!(signed.iter().all(|signed| verified(signed)));
+        assert!(verified(&token(&config, &token_args()).unwrap()));
+        keygen(&config, &KeygenArgs { force: true, rotate: false }).unwrap();
+        assert!(!signed.iter().any(|signed| verified(signed)));
     }
 
     #[test]
@@ -170,7 +209,7 @@ mod tests {
         let config = config_of(folder.path());
         assert!(matches!(token(&config, &token_args()), Err(KeysError::Absent { .. })));
         let _server = DataDir::open(folder.path()).unwrap();
-        let error = keygen(&config, &KeygenArgs { force: true }).unwrap_err();
+        let error = keygen(&config, &KeygenArgs { force: true, rotate: false }).unwrap_err();
         assert!(matches!(error, KeysError::DataDir(DataDirError::InUse { .. })), "{error}");
     }
 

@@ -2,9 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 it failed while running, 2 the command line or the configuration is wrong.
 
+mod admin;
 mod args;
 mod keys;
 mod logging;
+mod opened;
+mod operators;
 mod transfer;
 
 use std::{
@@ -18,7 +21,10 @@ use std::{
 use tracing::warn;
 
 pub use crate::cli::{
-    args::{Cli, Command, ExportArgs, ImportArgs, KeygenArgs, SettingsArgs, TokenArgs},
+    args::{
+        AdminCommand, Cli, Command, CreateUserArgs, ExportArgs, GrantArgs, ImportArgs, KeygenArgs, SettingsArgs,
+        TokenArgs,
+    },
     keys::{KeysError, PUBLIC_KEY_FILE},
     logging::LogGuard,
 };
@@ -56,6 +62,7 @@ pub fn main(
         Command::Serve => run_server(loaded, serve),
         Command::Keygen(args) => say(&loaded, keys::keygen(&loaded.config, &args)),
         Command::Token(args) => say(&loaded, keys::token(&loaded.config, &args).map(|token| token + "\n")),
+        Command::Admin(command) => admin::run(&loaded, &command).and_then(|told| say_plainly(&told)),
         Command::Export(args) => transfer::export(&loaded, &args),
         Command::Import(args) => transfer::import(&loaded, &args),
         Command::CheckConfig => say(&loaded, Ok::<_, Failure>("the configuration is valid\n".into())),
@@ -85,7 +92,11 @@ fn say<E: Into<Failure>>(loaded: &Loaded, result: Result<String, E>) -> Result<(
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    let text = result.map_err(Into::into)?;
+    say_plainly(&result.map_err(Into::into)?)
+}
+
+/// Writes to the standard output.
+fn say_plainly(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads has seen enough: `print-config | head`.

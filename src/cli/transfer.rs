@@ -5,15 +5,12 @@ use std::{
     io::{self, BufRead, BufReader, BufWriter, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
-    sync::Arc,
 };
 
-use tokio::runtime::{Builder, Runtime};
-
 use crate::{
-    cli::{ExportArgs, Failure, ImportArgs},
-    config::{Config, Loaded},
-    store::{DOCUMENTS_FILE, DataDir, EmbeddedDocuments, MongoDocuments, Store, transfer},
+    cli::{ExportArgs, Failure, ImportArgs, opened::Opened},
+    config::Loaded,
+    store::transfer,
 };
 
 /// Writes all documents.
@@ -48,34 +45,4 @@ fn private(path: &Path) -> Result<File, Failure> {
 
 fn told(path: &Path, error: &io::Error) -> Failure {
     format!("cannot open {}: {error}", path.display()).into()
-}
-
-/// The store of the settings, and what it stands on.
-struct Opened {
-    store: Arc<dyn Store>,
-    runtime: Runtime,
-    /// Where the documents are in it: no server has them open meanwhile.
-    _data_dir: Option<DataDir>,
-}
-
-impl Opened {
-    fn new(loaded: &Loaded) -> Result<Self, Failure> {
-        for warning in &loaded.warnings {
-            eprintln!("warning: {warning}");
-        }
-        let config: &Config = &loaded.config;
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let (store, data_dir): (Arc<dyn Store>, _) = match config.mongodb() {
-            Some(settings) => (runtime.block_on(MongoDocuments::connect(settings))?, None),
-            None => {
-                let data_dir = DataDir::open(&config.server.data_dir)?;
-                (EmbeddedDocuments::open(&data_dir.file(DOCUMENTS_FILE), config.embedded_documents())?, Some(data_dir))
-            }
-        };
-        Ok(Self { store, runtime, _data_dir: data_dir })
-    }
-
-    fn close(self) -> Result<(), Failure> {
-        Ok(self.runtime.block_on(self.store.close())?)
-    }
 }

@@ -3,19 +3,20 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use crate::{
-    config::{Config, RoleRates},
+    config::{AccountsConfig, Config, RoleRates, Secret},
     domain::{
         bucket::Rate,
         quota::{QuotaSettings, RoomRates},
         rate::{ClassRates, RateSettings},
         room::RoomLimits,
     },
-    http::settings::FrontDeskSettings,
+    http::{accounts::AccountSettings, limits::LimitSettings, settings::FrontDeskSettings},
     net::{outbox, socket::SocketSettings},
     protocol::MAX_MESSAGE_BYTES,
     server::{
         clerk_pool::ClerkSettings,
-        settings::{ServerSettings, StageSettings, pending_bounds},
+        passwords::PasswordSettings,
+        settings::{KeySettings, ServerSettings, StageSettings, pending_bounds},
     },
     store::{EmbeddedDocumentsSettings, EmbeddedStateSettings, MongoSettings, expiring_map},
 };
@@ -25,13 +26,14 @@ impl From<&Config> for ServerSettings {
         Self {
             data_dir: config.server.data_dir.clone(),
             shards: config.server.shards.and_then(NonZeroUsize::new),
-            private_key_pem: config.http.jwt_private_key.as_ref().map(|pem| pem.reveal().to_owned()),
+            keys: config.keys(),
             front_desk: config.front_desk(),
             stage: config.stage(),
             documents: config.embedded_documents(),
             mongodb: config.mongodb(),
             clerks: config.clerks(),
             state: config.embedded_state(),
+            passwords: config.passwords(),
         }
     }
 }
@@ -59,7 +61,38 @@ impl Config {
             secure_cookies: http.secure_cookies,
             guest_token_life: http.guest_token_life,
             session_token_life: http.session_token_life,
+            accounts: self.account_settings(),
+            limits: self.request_limits(),
         }
+    }
+
+    /// The keys of tokens.
+    pub fn keys(&self) -> KeySettings {
+        let pem = |secret: &Option<Secret>| secret.as_ref().map(|pem| pem.reveal().to_owned());
+        KeySettings { private_pem: pem(&self.http.jwt_private_key), retired_pem: pem(&self.http.jwt_retired_keys) }
+    }
+
+    /// How long log-ins last.
+    pub fn account_settings(&self) -> AccountSettings {
+        let accounts = &self.accounts;
+        AccountSettings {
+            access_token_life: accounts.access_token_life,
+            login_life: accounts.login_life,
+            remembered_login_life: accounts.remembered_login_life,
+            longest_login: accounts.longest_login,
+        }
+    }
+
+    /// How many requests are taken.
+    pub fn request_limits(&self) -> LimitSettings {
+        let AccountsConfig { general, log_in, registration, subjects, .. } = self.accounts;
+        LimitSettings { general, log_in, registration, subjects }
+    }
+
+    /// How much is hashed.
+    pub fn passwords(&self) -> PasswordSettings {
+        let accounts = &self.accounts;
+        PasswordSettings { at_once: accounts.password_threads, waiting: accounts.password_queue, core: None }
     }
 
     /// The stage's settings.
@@ -203,6 +236,7 @@ mod tests {
         assert_eq!(config.front_desk(), FrontDeskSettings::default());
         assert_eq!(config.embedded_documents(), EmbeddedDocumentsSettings::default());
         assert_eq!(config.clerks(), ClerkSettings::default());
+        assert_eq!(config.passwords(), PasswordSettings::default());
         assert_eq!(config.mongodb(), None, "the documents are in the data folder where nobody says otherwise");
         let state = EmbeddedStateSettings::default();
         assert_eq!(config.embedded_state(), EmbeddedStateSettings { timeout: config.stores.timeout, ..state });

@@ -17,7 +17,7 @@ use crate::{
         setting::{DatabaseName, LogFilter, LogFormat, Origin, Profile, RoleRates, Secret, Setting, SettingType},
     },
     domain::bucket::Rate,
-    http::auth::SigningKey,
+    http::auth::{RetiredKey, SigningKey},
 };
 
 macro_rules! or_any {
@@ -141,6 +141,32 @@ settings! {
         session_token_life: Duration, "session_token_days" = "7" in 1..=365;
         /// The Ed25519 key that signs tokens, PKCS#8 in PEM; none: one is made in the data folder on first start.
         jwt_private_key: Option<Secret>, "jwt_private_key" = "";
+        /// Ed25519 public keys in PEM, one after the other, that signed before that one: their tokens are good until they end.
+        jwt_retired_keys: Option<Secret>, "jwt_retired_keys" = "";
+    }
+
+    /// Accounts, log-ins, and the requests that the API takes.
+    accounts: AccountsConfig {
+        /// How long an access token lasts, in seconds.
+        access_token_life: Duration, "access_token_s" = "900" in 60..=86_400;
+        /// How long a log-in lasts that is not to be remembered, since it was last refreshed, in seconds.
+        login_life: Duration, "login_s" = "43200" in 60..=31_536_000;
+        /// The same for one that is to be remembered, in days.
+        remembered_login_life: Duration, "login_remembered_days" = "30" in 1..=3650;
+        /// How long any log-in lasts since its password was given, in days.
+        longest_login: Duration, "login_longest_days" = "180" in 1..=3650;
+        /// Passwords that are hashed at once, each with 19 MiB, on the front desk's core while nothing else wants it.
+        password_threads: usize, "password_threads" = "2" in 1..=64;
+        /// Passwords that may wait for that, of rooms and of accounts each; further ones are refused as busy.
+        password_queue: usize, "password_queue" = "256" in 1..=100_000;
+        /// Requests of an account, or of an address (of one /64 with IPv6) without one.
+        general: Rate, "rate_requests" = "100/60s burst 100";
+        /// Log-ins of an address.
+        log_in: Rate, "rate_logins" = "10/60s burst 10";
+        /// New accounts of an address.
+        registration: Rate, "rate_registrations" = "5/60s burst 5";
+        /// Accounts and addresses whose requests are counted at once; newcomers beyond share a limit.
+        subjects: usize, "rate_subjects" = "100000" in 100..=10_000_000;
     }
 
     /// The stage: sockets on their shards.
@@ -291,6 +317,14 @@ impl Config {
             && let Err(error) = SigningKey::from_pem(pem.reveal())
         {
             values.conflict("jwt_private_key", error.to_string());
+        }
+        if let Some(pem) = &self.http.jwt_retired_keys
+            && let Err(error) = RetiredKey::list(pem.reveal())
+        {
+            values.conflict("jwt_retired_keys", error.to_string());
+        }
+        if self.accounts.login_life < self.accounts.access_token_life {
+            values.conflict("login_s", "it is less than access_token_s".into());
         }
         if let Some(url) = &self.stores.mongodb_url
             && !["mongodb://", "mongodb+srv://"].iter().any(|scheme| url.reveal().starts_with(scheme))

@@ -4,10 +4,13 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{
-    codec::Format,
-    ids::{ConnectionId, UserId},
-    wire,
+use crate::{
+    domain::permission::Permission,
+    protocol::{
+        codec::Format,
+        ids::{ConnectionId, UserId},
+        wire,
+    },
 };
 
 /// What a user is entitled to.
@@ -27,6 +30,25 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, from the least to the most.
+    pub const ALL: &[Self] = &[Self::Guest, Self::Member, Self::Pro, Self::Moderator, Self::Admin];
+
+    /// Its name in tokens, documents and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Member => "member",
+            Self::Pro => "pro",
+            Self::Moderator => "moderator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|role| role.as_str() == name)
+    }
+
     fn to_wire(self) -> wire::user::Role {
         match self {
             Self::Guest => wire::user::Role::Guest,
@@ -109,9 +131,14 @@ impl Profile {
         self.roles.is_empty() || self.roles.contains(&Role::Guest)
     }
 
+    /// Whether it may do something, as far as the server as a whole has a say.
+    pub fn may(&self, permission: Permission) -> bool {
+        permission.is_granted(&self.roles)
+    }
+
     /// Whether it moderates the whole server.
     pub fn is_staff(&self) -> bool {
-        self.roles.iter().any(|role| matches!(role, Role::Moderator | Role::Admin))
+        self.may(Permission::ModerateRooms)
     }
 }
 
@@ -157,6 +184,15 @@ mod tests {
         assert!(profile(&[Role::Guest], Status::Online).is_guest());
         assert!(!profile(&[Role::Member, Role::Moderator], Status::Online).is_guest());
         assert!(profile(&[Role::Member, Role::Moderator], Status::Online).is_staff());
+    }
+
+    #[test]
+    fn a_role_has_one_name_everywhere() {
+        for role in Role::ALL {
+            assert_eq!(serde_json::to_string(role).unwrap(), format!("\"{}\"", role.as_str()));
+            assert_eq!(Role::parse(role.as_str()), Some(*role));
+        }
+        assert_eq!(Role::parse("Admin"), None);
     }
 
     #[test]

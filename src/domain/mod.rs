@@ -4,7 +4,8 @@
 //! pushes effects that a shell in `server/` performs in order. Nothing here reads a clock, draws randomness, logs, waits,
 //! knows a socket, or panics from what a peer sent.
 //!
-//! People: [`name`] what they may be called and which room a name stands for · [`identity`] profile and session.
+//! People: [`name`] what they may be called and which room a name stands for · [`identity`] profile and session ·
+//! [`permission`] who may do what · [`password`] which passwords may be chosen.
 //! Bounds: [`bucket`] the token bucket · [`quota`] notes · [`rate`] messages · [`strikes`] invalid messages.
 //! Rooms: [`lobby`] which lobby · [`room_settings`] · [`held`] keys and pedals down ·
 //! [`chat`] lines and history · [`command`] what follows a slash · [`room`] the machine itself.
@@ -26,6 +27,8 @@ pub mod held;
 pub mod identity;
 pub mod lobby;
 pub mod name;
+pub mod password;
+pub mod permission;
 pub mod quota;
 pub mod rate;
 pub mod room;

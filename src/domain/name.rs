@@ -70,6 +70,40 @@ pub fn username_key(name: &str) -> Result<String, Rejection> {
     within("a user's name", room_key(name)?.as_str().to_owned(), MAX_USERNAME)
 }
 
+/// An account's name as it is shown: as [`username`], and none that could be taken for something else: for an address, for
+/// somebody's id, or for the server.
+pub fn account_name(name: &str) -> Result<String, Rejection> {
+    let refused = |message: &'static str| Rejection::new(ErrorCode::Validation, message);
+    let shown = username(name)?;
+    let key = username_key(&shown)?;
+    if key.contains(['@', '/', '\\']) {
+        return Err(refused("a user's name has no `@`, no `/` and no `\\` in it"));
+    }
+    let is_id = |prefix: &str| {
+        let rest = key.strip_prefix(prefix).unwrap_or_default();
+        rest.len() == ID_CHARS && rest.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
+    };
+    if RESERVED_NAMES.contains(&key.as_str()) || is_id(GUEST_ID) || is_id(USER_ID) {
+        return Err(refused("that name is the server's own: choose another"));
+    }
+    Ok(shown)
+}
+
+/// What a guest's id begins with.
+pub const GUEST_ID: &str = "guest-";
+/// What the id of an account that was no guest's begins with.
+pub const USER_ID: &str = "user-";
+/// What follows, in base32.
+pub const ID_CHARS: usize = 16;
+/// Names under which one could speak for the server.
+const RESERVED_NAMES: &[&str] = &["admin", "administrator", "moderator", "pianorhythm", "root", "server", "system"];
+
+/// An e-mail address as it is kept and shown: NFC and trimmed.
+pub fn email(address: &str) -> Result<String, Rejection> {
+    email_key(address)?;
+    Ok(address.trim().nfc().collect())
+}
+
 /// The most bytes of an e-mail address: RFC 5321's path without its brackets.
 pub const MAX_EMAIL_BYTES: usize = 254;
 
@@ -172,6 +206,17 @@ mod tests {
         for name in ["", "a\u{200b}b", &"x".repeat(33)] {
             assert_eq!(username_key(name).unwrap_err().code, ErrorCode::Validation, "{name:?}");
         }
+    }
+
+    #[test]
+    fn an_account_is_not_called_what_something_else_is_called() {
+        for name in
+            ["clara@example.org", "a/b", "System", "ＡＤＭＩＮ", "guest-aaaaaaaaaaaaaaaa", "USER-mzxw6ytbojtg633c"]
+        {
+            assert_eq!(account_name(name).unwrap_err().code, ErrorCode::Validation, "{name:?}");
+        }
+        assert_eq!(account_name("  user-friendly guest ").unwrap(), "user-friendly guest");
+        assert_eq!(email(" Clara@Example.ORG ").unwrap(), "Clara@Example.ORG");
     }
 
     #[test]

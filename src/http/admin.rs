@@ -1,4 +1,4 @@
-//! Operators' port: readiness, figures, a look inside, and closing a user's connections.
+//! Operators' port: readiness, figures, a look inside, closing a user's connections, and accounts with their roles.
 //!
 //! It asks for no credentials: it listens on loopback unless told otherwise. What changes anything is refused to
 //! browsers, whose pages could be made to send it.
@@ -17,8 +17,12 @@ use serde_json::json;
 use tracing::info;
 
 use crate::{
+    domain::identity::Role,
     http::{
+        accounts::{Grant, Registration},
         actors,
+        auth_routes::OwnAccount,
+        body::Body,
         desk::Desk,
         envelope::Success,
         metrics::{self, Exposition},
@@ -48,6 +52,8 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/metrics", get(figures))
         .route("/debug", get(debug))
         .route("/debug/users/{id}/close", post(close_user))
+        .route("/accounts", post(create_account))
+        .route("/accounts/{name}/roles", post(change_roles))
         .merge(actors::router());
     routes::bounded(router, desk.settings.max_body_bytes, desk.settings.request_timeout).with_state(desk)
 }
@@ -109,9 +115,7 @@ async fn close_user(
     Query(close): Query<Close>,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    if headers.contains_key(header::ORIGIN) {
-        return Err(Rejection::new(ErrorCode::Authorization, "not from a page: use a command-line client"));
-    }
+    refuse_pages(&headers)?;
     let name = close.code.as_deref().unwrap_or("kicked");
     let Some((_, code)) = CLOSE_CODES.iter().find(|(known, _)| *known == name) else {
         let known = CLOSE_CODES.map(|(name, _)| name).join(", ");
@@ -121,4 +125,61 @@ async fn close_user(
     let closed = desk.stage.close_user(&user, *code).await;
     info!(%user, code = code.code(), closed, "an operator closed a user's connections");
     Ok(Success::of(json!({ "closed": closed })).into_response())
+}
+
+/// A page of whatever site could be made to send this.
+fn refuse_pages(headers: &HeaderMap) -> Result<(), Rejection> {
+    if headers.contains_key(header::ORIGIN) {
+        return Err(Rejection::new(ErrorCode::Authorization, "not from a page: use a command-line client"));
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewAccountBody {
+    username: String,
+    email: Option<String>,
+    password: String,
+    #[serde(default)]
+    roles: Vec<Role>,
+}
+
+/// Makes an account, with whatever roles.
+async fn create_account(
+    State(desk): State<Arc<Desk>>,
+    headers: HeaderMap,
+    Body(body): Body<NewAccountBody>,
+) -> Result<Response, Rejection> {
+    refuse_pages(&headers)?;
+    let NewAccountBody { username, email, password, roles } = body;
+    let now = (desk.clock)();
+    let user = desk.accounts.create(Registration { username, email, password, roles }, now).await?;
+    Ok((StatusCode::CREATED, Success::of(OwnAccount::of(&user, now))).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RolesBody {
+    give: Option<Role>,
+    take: Option<Role>,
+}
+
+/// Gives an account a role, or takes one; its connections go by that at once.
+async fn change_roles(
+    State(desk): State<Arc<Desk>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Body(body): Body<RolesBody>,
+) -> Result<Response, Rejection> {
+    refuse_pages(&headers)?;
+    let grant = match (body.give, body.take) {
+        (Some(role), None) => Grant::Give(role),
+        (None, Some(role)) => Grant::Take(role),
+        _ => return Err(Rejection::new(ErrorCode::Validation, "either `give` or `take` names a role")),
+    };
+    let now = (desk.clock)();
+    let user = desk.accounts.grant(&name, grant, now).await?;
+    desk.stage.set_roles(&user.id, user.roles_at(now)).await;
+    Ok(Success::of(OwnAccount::of(&user, now)).into_response())
 }

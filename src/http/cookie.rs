@@ -6,6 +6,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 
 /// The user's access token.
 pub const ACCESS_TOKEN: &str = "access_token";
+/// The user's refresh token.
+pub const REFRESH_TOKEN: &str = "refresh_token";
 /// A guest's identity.
 pub const GUEST_TOKEN: &str = "guest_token";
 
@@ -18,12 +20,30 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     (!value.is_empty()).then_some(value)
 }
 
-/// A `Set-Cookie` that scripts and other sites' requests never see. `value` is one of our tokens.
-pub fn set(name: &str, value: &str, max_age: Duration, secure: bool) -> HeaderValue {
-    let secure = if secure { "; Secure" } else { "" };
-    let max_age = max_age.as_secs();
-    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
-    HeaderValue::try_from(cookie).expect("tokens are base64url and dots")
+/// A cookie that scripts and other sites' requests never see.
+#[derive(Clone, Copy, Debug)]
+pub struct Cookie<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// One of our tokens, or nothing.
+    pub value: &'a str,
+    /// Which addresses it is sent to.
+    pub path: &'a str,
+    /// How long the browser keeps it; none: until it is closed. Zero takes it away.
+    pub max_age: Option<Duration>,
+    /// Whether it travels over TLS alone.
+    pub secure: bool,
+}
+
+impl Cookie<'_> {
+    /// The value of a `Set-Cookie`.
+    pub fn to_header(self) -> HeaderValue {
+        let Self { name, value, path, max_age, secure } = self;
+        let max_age = max_age.map(|age| format!("; Max-Age={}", age.as_secs())).unwrap_or_default();
+        let secure = if secure { "; Secure" } else { "" };
+        let cookie = format!("{name}={value}; Path={path}{max_age}; HttpOnly; SameSite=Strict{secure}");
+        HeaderValue::try_from(cookie).expect("tokens are base64url and dots")
+    }
 }
 
 #[cfg(test)]
@@ -58,9 +78,10 @@ mod tests {
     #[test]
     fn a_cookie_is_set_out_of_scripts_reach() {
         let day = Duration::from_secs(86_400);
-        let cookie = set(GUEST_TOKEN, "a.b.c", day, true);
-        assert_eq!(cookie, "guest_token=a.b.c; Path=/; Max-Age=86400; HttpOnly; SameSite=Strict; Secure");
-        assert!(!set(GUEST_TOKEN, "a.b.c", day, false).to_str().unwrap().contains("Secure"));
+        let cookie = Cookie { name: GUEST_TOKEN, value: "a.b.c", path: "/", max_age: Some(day), secure: true };
+        assert_eq!(cookie.to_header(), "guest_token=a.b.c; Path=/; Max-Age=86400; HttpOnly; SameSite=Strict; Secure");
+        let cookie = Cookie { path: "/api/auth", max_age: None, secure: false, ..cookie };
+        assert_eq!(cookie.to_header(), "guest_token=a.b.c; Path=/api/auth; HttpOnly; SameSite=Strict");
     }
 
     proptest! {

@@ -20,9 +20,11 @@ use tracing::{info, warn};
 use crate::{
     domain::bucket::Rate,
     http::{
+        accounts::{Accounts, PasswordHashing},
         actors, admin,
         auth::Tokens,
         desk_metrics::DeskMetrics,
+        limits::Limits,
         listener::{self, Door, Phase},
         place::Places,
         proxy::TrustedProxies,
@@ -32,6 +34,7 @@ use crate::{
         turn_away::TurnAway,
     },
     protocol::time::Timestamp,
+    store::{Collections, State},
 };
 
 /// Connections that operators' port may have.
@@ -53,11 +56,30 @@ pub enum StartError {
     },
 }
 
+/// What a front desk stands on.
+#[derive(Clone)]
+pub struct FrontDeskParts {
+    /// What signs and verifies tokens.
+    pub tokens: Tokens,
+    /// The shards.
+    pub stage: Arc<dyn Stage>,
+    /// Server time.
+    pub clock: Clock,
+    /// People's documents.
+    pub people: Arc<dyn Collections>,
+    /// Live state.
+    pub state: Arc<dyn State>,
+    /// What hashes passwords.
+    pub passwords: Arc<dyn PasswordHashing>,
+}
+
 /// What requests are answered from.
 pub(crate) struct Desk {
     pub(crate) settings: FrontDeskSettings,
     pub(crate) tokens: Tokens,
     pub(crate) stage: Arc<dyn Stage>,
+    pub(crate) accounts: Accounts,
+    pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<DeskMetrics>,
     pub(crate) places: Arc<Places>,
@@ -91,10 +113,9 @@ impl FrontDesk {
     pub fn start(
         runtime: &Handle,
         settings: FrontDeskSettings,
-        tokens: Tokens,
-        stage: Arc<dyn Stage>,
-        clock: Clock,
+        parts: FrontDeskParts,
     ) -> Result<FrontDeskHandle, StartError> {
+        let FrontDeskParts { tokens, stage, clock, people, state, passwords } = parts;
         // Both before either serves: a port that is taken must not leave half a server.
         let public = bind((settings.host, settings.port).into())?;
         let admin = settings.admin_bind.map(bind).transpose()?;
@@ -109,6 +130,8 @@ impl FrontDesk {
             trusted: Arc::new(TrustedProxies::new(settings.trusted_proxies.iter().copied())),
             next_connection: AtomicU64::new(1),
             streams: Arc::new(Semaphore::new(actors::MAX_STREAMS)),
+            accounts: Accounts::new(people, state, passwords, tokens.clone(), settings.accounts),
+            limits: Limits::new(settings.limits),
             settings,
             tokens,
             stage,

@@ -91,6 +91,30 @@ label! {
 }
 
 label! {
+    /// What came of a request about an account or a log-in.
+    AccountEvent("event") {
+        /// An account was made.
+        Registered = "registered",
+        /// None was.
+        RegistrationRefused = "registration_refused",
+        /// Somebody has logged in.
+        LoggedIn = "logged_in",
+        /// The name or the password was wrong.
+        LogInRefused = "log_in_refused",
+        /// A log-in was renewed.
+        Refreshed = "refreshed",
+        /// A refresh token was not good.
+        RefreshRefused = "refresh_refused",
+        /// A refresh token was used twice, and its log-in ended.
+        Reused = "reused",
+        /// A log-in was ended by its user.
+        LoggedOut = "logged_out",
+        /// Passwords or documents were busy or away.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// What came of a request for a stream of events on operators' port.
     Streaming("result") {
         /// It was opened.
@@ -137,6 +161,12 @@ pub struct DeskMetrics {
     pub hand_offs: Counters<HandOff>,
     /// Requests for a stream of events.
     pub streams: Counters<Streaming>,
+    /// Requests about accounts and log-ins.
+    pub accounts: Counters<AccountEvent>,
+    /// Requests over a rate limit.
+    pub limited: Counter,
+    /// Handshakes whose log-in could not be looked up, and that were let in by their token alone.
+    pub unconfirmed: Counter,
 }
 
 impl DeskMetrics {
@@ -153,6 +183,10 @@ impl DeskMetrics {
         out.counter("pianorhythm_front_desk_stale_guests_total", help, self.stale_guests.get());
         out.counters("pianorhythm_front_desk_hand_offs_total", "Sockets after their 101.", &self.hand_offs);
         out.counters("pianorhythm_front_desk_streams_total", "Requests for a stream of events.", &self.streams);
+        out.counters("pianorhythm_front_desk_accounts_total", "Requests about accounts and log-ins.", &self.accounts);
+        out.counter("pianorhythm_front_desk_limited_total", "Requests over a rate limit.", self.limited.get());
+        let help = "Handshakes let in by their token alone, because the documents were away.";
+        out.counter("pianorhythm_front_desk_unconfirmed_total", help, self.unconfirmed.get());
     }
 }
 
@@ -167,7 +201,7 @@ mod tests {
         let names: Vec<_> = out.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut unique = names.clone();
         unique.dedup();
-        assert_eq!(names.len(), 9);
+        assert_eq!(names.len(), 12);
         assert_eq!(names, unique);
     }
 }

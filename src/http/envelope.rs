@@ -109,7 +109,14 @@ pub const fn status_of(code: ErrorCode) -> StatusCode {
         | E::OnlyOwnerChats
         | E::ChatDisabled => StatusCode::FORBIDDEN,
         E::NotFound | E::RoomNotFound | E::UserNotFound => StatusCode::NOT_FOUND,
-        E::RoomExists | E::RoomNameReserved | E::RoomFull | E::NotInRoom | E::AlreadyInRoom => StatusCode::CONFLICT,
+        E::RoomExists
+        | E::RoomNameReserved
+        | E::RoomFull
+        | E::UsernameTaken
+        | E::EmailTaken
+        | E::AlreadyRegistered
+        | E::NotInRoom
+        | E::AlreadyInRoom => StatusCode::CONFLICT,
         E::RateLimit => StatusCode::TOO_MANY_REQUESTS,
         E::ServerBusy | E::StoreUnavailable | E::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         E::Server => StatusCode::INTERNAL_SERVER_ERROR,

@@ -8,6 +8,9 @@
 //! `websocket` judges its handshake ([`upgrade`], [`wish`], [`origin`], [`auth`], [`proxy`]) → `hand_off` takes the
 //! socket back after the 101 and hands it over.
 //!
+//! A request's way to the API: the [`gate`] counts it, says who calls and whether it may → a route reads its [`body`] →
+//! [`accounts`] decide.
+//!
 //! Invariants: a descriptor is owned at every moment, by one task and then by one `Admission`; nothing a peer sends
 //! makes a panic; every connection, handshake and hand-off that ends otherwise than it should is counted by reason.
 
@@ -23,9 +26,16 @@ mod listener;
 mod turn_away;
 mod websocket;
 
+// Accounts, and the routes of the API that need them.
+pub mod accounts;
+mod auth_routes;
+pub mod body;
+pub mod gate;
+
 // What is decided on the way, apart from I/O.
 pub mod auth;
 pub mod cookie;
+pub mod limits;
 pub mod origin;
 pub mod place;
 pub mod proxy;
@@ -42,7 +52,7 @@ pub mod desk_metrics;
 pub mod envelope;
 pub mod metrics;
 mod page;
-mod routes;
+pub mod routes;
 
 #[cfg(test)]
 mod tests;

@@ -196,7 +196,8 @@ fn one_at(pace: &Rate) -> Duration {
     Duration::from_millis(u64::from(pace.period_ms.div_ceil(pace.refill.max(1)))).max(Duration::from_secs(1))
 }
 
-fn network_of(address: IpAddr) -> IpAddr {
+/// The network that limits count an address to.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -7,7 +7,10 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::domain::bucket::Rate;
+use crate::{
+    domain::bucket::Rate,
+    http::{accounts::AccountSettings, limits::LimitSettings},
+};
 
 /// The front desk's settings. [`Default`] gives what is stated at each field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,10 @@ pub struct FrontDeskSettings {
     pub guest_token_life: Duration,
     /// How long a connection's session token lasts. Default 7 days.
     pub session_token_life: Duration,
+    /// How long log-ins last.
+    pub accounts: AccountSettings,
+    /// How many requests are taken.
+    pub limits: LimitSettings,
 }
 
 impl Default for FrontDeskSettings {
@@ -81,6 +88,8 @@ impl Default for FrontDeskSettings {
             secure_cookies: true,
             guest_token_life: 180 * DAY,
             session_token_life: 7 * DAY,
+            accounts: AccountSettings::default(),
+            limits: LimitSettings::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
-    domain::identity::Session,
+    domain::identity::{Role, Session},
     http::{desk_metrics::HandOff, place::Place},
     protocol::{close::CloseCode, ids::UserId},
 };
@@ -103,6 +103,16 @@ pub trait Stage: Send + Sync + 'static {
 
     /// Closes all connections of a user. How many there were.
     fn close_user(&self, user: &UserId, code: CloseCode) -> BoxFuture<'_, usize>;
+
+    /// Closes the connections that came by one log-in of a user, wherever they are, and those that are on their way in.
+    fn close_session(&self, user: &UserId, session: &str, code: CloseCode) -> BoxFuture<'_, ()>;
+
+    /// A guest has made an account, of the same id: what is kept of it is kept as a member's, and its connections are told to
+    /// come back as that. To be polled on a task of its own: it goes through the saved rooms.
+    fn promote(&self, user: &UserId) -> BoxFuture<'_, ()>;
+
+    /// A user's roles have changed: its connections, and their rooms, go by these from now on.
+    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> BoxFuture<'_, ()>;
 }
 
 /// How well something does.

@@ -9,7 +9,7 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header, request},
+    http::{StatusCode, header, request},
     response::{IntoResponse as _, Response},
 };
 use tracing::error;
@@ -17,12 +17,13 @@ use tracing::error;
 use crate::{
     domain::identity::Session,
     http::{
+        accounts::{self, NotConfirmed},
         auth::{
-            token::{Claims, Kind},
-            visitor::{CHANCE_BYTES, Credentials, Identification, Visitor},
+            token::{Claims, Kind, TokenError},
+            visitor::{CHANCE_BYTES, Credentials, NotAdmitted, Visitor},
         },
         connection::Peer,
-        cookie,
+        cookie::{self, Cookie},
         desk::Desk,
         desk_metrics::Handshake,
         hand_off::HandingOff,
@@ -36,6 +37,7 @@ use crate::{
         ids::ConnectionId,
         time::Timestamp,
     },
+    store::people::User,
 };
 
 /// Why a handshake does not end in a WebSocket.
@@ -69,7 +71,7 @@ pub(crate) async fn open(
     Extension(peer): Extension<Arc<Peer>>,
     request: Request,
 ) -> Response {
-    let (outcome, response) = match desk.open(&peer, request) {
+    let (outcome, response) = match desk.open(&peer, request).await {
         Ok(response) => (Handshake::Accepted, response),
         Err(refusal) => (refusal.outcome(), refusal.into_response()),
     };
@@ -78,7 +80,7 @@ pub(crate) async fn open(
 }
 
 impl Desk {
-    fn open(self: &Arc<Self>, peer: &Peer, mut request: Request) -> Result<Response, Refusal> {
+    async fn open(self: &Arc<Self>, peer: &Peer, mut request: Request) -> Result<Response, Refusal> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
         let now = (self.clock)();
@@ -93,7 +95,7 @@ impl Desk {
             Refusal::Denied(Handshake::Failed, Rejection::new(ErrorCode::Server, "no randomness"))
         })?;
         let is_known_origin = origin::is_allowed(&head.headers, &self.settings.allowed_origins);
-        let visitor = self.identify(&head, &wish, is_known_origin, now, &chance)?;
+        let visitor = self.identify(&head, &wish, is_known_origin, now, &chance).await?;
         let place = self.seat(peer, address, now)?;
 
         let mut response = Response::new(Body::empty());
@@ -103,8 +105,14 @@ impl Desk {
             && is_known_origin
         {
             let settings = &self.settings;
-            let cookie = cookie::set(cookie::GUEST_TOKEN, token, settings.guest_token_life, settings.secure_cookies);
-            response.headers_mut().insert(header::SET_COOKIE, cookie);
+            let cookie = Cookie {
+                name: cookie::GUEST_TOKEN,
+                value: token,
+                path: "/",
+                max_age: Some(settings.guest_token_life),
+                secure: settings.secure_cookies,
+            };
+            response.headers_mut().insert(header::SET_COOKIE, cookie.to_header());
         }
         let connection = ConnectionId(self.next_connection.fetch_add(1, Relaxed));
         let session_token = self.session_token(&visitor, connection, now);
@@ -122,7 +130,7 @@ impl Desk {
         Ok(response)
     }
 
-    fn identify(
+    async fn identify(
         &self,
         head: &request::Parts,
         wish: &Wish,
@@ -135,25 +143,53 @@ impl Desk {
             let rejection = Rejection::new(ErrorCode::Authorization, "this origin may not use a user's cookies");
             return Err(Refusal::Denied(Handshake::Origin, rejection));
         }
-        let identification = Identification {
-            tokens: &self.tokens,
-            allow_guests: self.settings.allow_guests,
-            guest_token_life: self.settings.guest_token_life,
-        };
-        let visitor = identification.identify(credentials, wish, now, chance).map_err(|error| {
+        let unauthenticated = |error: NotAdmitted| {
             let rejection = Rejection::new(ErrorCode::Authentication, error.to_string());
             Refusal::Denied(Handshake::Unauthenticated, rejection)
-        })?;
-        if visitor.replaced {
+        };
+        let identification = self.identification();
+        let claims = identification.read(credentials, now).map_err(|error| unauthenticated(error.into()))?;
+        let (claims, user) = self.confirmed(claims, credentials, now).await.map_err(unauthenticated)?;
+        if claims.is_none() && credentials != Credentials::None {
             self.metrics.stale_guests.increment();
+        }
+        let mut visitor = identification.identify(claims, wish, now, chance).map_err(unauthenticated)?;
+        if let Some(user) = user {
+            visitor.profile = accounts::standing::profile_of(&user, now);
         }
         Ok(visitor)
     }
 
+    /// What of a genuine token still holds, with the account as it is now.
+    async fn confirmed(
+        &self,
+        claims: Option<Claims>,
+        credentials: Credentials<'_>,
+        now: Timestamp,
+    ) -> Result<(Option<Claims>, Option<User>), NotAdmitted> {
+        let Some(claims) = claims else { return Ok((None, None)) };
+        if claims.kind == Kind::Guest {
+            // As one that does not verify: a cookie is replaced, all else is refused.
+            return match (self.accounts.has_registered(&claims.sub).await, credentials) {
+                (false, _) => Ok((Some(claims), None)),
+                (true, Credentials::GuestCookie(_)) => Ok((None, None)),
+                (true, _) => Err(TokenError::Registered.into()),
+            };
+        }
+        match self.accounts.confirm(&claims, now).await {
+            Ok(user) => Ok((Some(claims), user)),
+            Err(NotConfirmed::Ended) => Err(TokenError::Ended.into()),
+            // People play on while the documents are away: by the token, for as long as it lasts.
+            Err(NotConfirmed::Away(_)) => {
+                self.metrics.unconfirmed.increment();
+                Ok((Some(claims), None))
+            }
+        }
+    }
+
     /// The client's address, where it may come now.
     fn address(&self, peer: &Peer, head: &request::Parts, now: Timestamp) -> Result<IpAddr, Refusal> {
-        let forwarded_for = head.headers.get_all("x-forwarded-for");
-        let address = self.trusted.client(peer.address, forwarded_for.into_iter().map(HeaderValue::as_bytes));
+        let address = self.client_address(peer, &head.headers);
         // A peer that speaks for itself was counted when it was accepted.
         if self.trusted.contains(peer.address) {
             self.places.come(address, now).map_err(|reason| self.no_place(reason))?;

@@ -63,6 +63,8 @@ close_codes! {
     Idle = 3002, "idle without a room", Retry::After(Duration::from_secs(1));
     /// The connection's own handler failed; the session can be made anew.
     Internal = 3003, "server error", Retry::After(Duration::from_secs(1));
+    /// Who it is has changed: a guest has made an account, and is to come back as that.
+    IdentityChanged = 3004, "identity changed", Retry::After(Duration::from_secs(1));
     /// The client reads too slowly to keep up.
     TooSlow = 3008, "too slow", Retry::After(Duration::from_secs(2));
     /// Kicked by the room's owner or a moderator.

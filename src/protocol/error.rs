@@ -70,6 +70,12 @@ error_codes! {
     RoomNameReserved = "ROOM_NAME_RESERVED", Resource;
     /// The room is full.
     RoomFull = "ROOM_FULL", Resource;
+    /// An account has that name.
+    UsernameTaken = "USERNAME_TAKEN", Resource;
+    /// An account has that address.
+    EmailTaken = "EMAIL_TAKEN", Resource;
+    /// The guest has an account already.
+    AlreadyRegistered = "ALREADY_REGISTERED", Resource;
     /// The request needs a room and the sender is in none.
     NotInRoom = "NOT_IN_ROOM", Resource;
     /// The sender is in that room already.

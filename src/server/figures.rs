@@ -146,6 +146,8 @@ figures! {
     /// Connections that ended, by the code they were closed with, or how else.
     closed_internal: counter "pianorhythm_closed_total" "code=\"3003\"";
     /// Connections that ended, by the code they were closed with, or how else.
+    closed_identity_changed: counter "pianorhythm_closed_total" "code=\"3004\"";
+    /// Connections that ended, by the code they were closed with, or how else.
     closed_too_slow: counter "pianorhythm_closed_total" "code=\"3008\"";
     /// Connections that ended, by the code they were closed with, or how else.
     closed_kicked: counter "pianorhythm_closed_total" "code=\"3501\"";
@@ -182,6 +184,7 @@ impl Figures {
             CloseCode::Restarting => &self.closed_restarting,
             CloseCode::Idle => &self.closed_idle,
             CloseCode::Internal => &self.closed_internal,
+            CloseCode::IdentityChanged => &self.closed_identity_changed,
             CloseCode::TooSlow => &self.closed_too_slow,
             CloseCode::Kicked => &self.closed_kicked,
             CloseCode::Banned => &self.closed_banned,

@@ -14,10 +14,19 @@ use crate::{
     actor::{
         breaker::BreakerState, kind_figures::KindFigures, parcel::Parcel, placement::shard_of, remote::Remote, report,
     },
-    domain::name,
+    domain::{identity::Role, name},
     http::stage::{Admission, BoxFuture, Health, Refused, RefusedReason, ServiceHealth, ShardHealth, Stage, Status},
     protocol::{close::CloseCode, ids::UserId},
-    server::{clerk_pool::ClerkPool, clock::Clock, figures::Figures, message::UserMessage, stage, user::User},
+    server::{
+        clerk_pool::ClerkPool,
+        clock::Clock,
+        figures::Figures,
+        message::{RoomMessage, UserMessage, Which},
+        passwords::Passwords,
+        room_actor::RoomActor,
+        stage,
+        user::User,
+    },
     store::{Documents, State, StoreError},
 };
 
@@ -27,7 +36,9 @@ const ADMIT_PATIENCE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(5);
 /// How long a host may take to report on its actors.
 const REPORT_WITHIN: Duration = Duration::from_millis(500);
-/// How long an operator waits for a user's actor.
+/// How many rooms are looked through at a time for those of a guest.
+const ROOMS_AT_ONCE: usize = 200;
+/// How long one waits for a user's actor.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Reaches all hosts.
@@ -44,6 +55,12 @@ pub struct StageHandle {
     pub stores: Arc<StoreWatch>,
     /// People's documents, by way of their clerks.
     pub people: Arc<ClerkPool>,
+    /// Rooms' documents.
+    pub documents: Arc<dyn Documents>,
+    /// What hashes passwords.
+    pub passwords: Passwords,
+    /// Of those who go through all rooms, one does at a time.
+    pub searching: tokio::sync::Mutex<()>,
 }
 
 impl StageHandle {
@@ -66,6 +83,35 @@ impl StageHandle {
         let room = admission.room.as_deref().and_then(|name| name::room_key(name).ok());
         let key = room.as_ref().map_or(admission.session.profile.user_id.as_str(), |room| room.as_str());
         shard_of(key, self.shards())
+    }
+}
+
+impl StageHandle {
+    /// Closes some of a user's connections, and waits until its actor has told them.
+    async fn close_some(&self, user: &UserId, which: Which, code: CloseCode) {
+        let close = UserMessage::CloseSome { which, code };
+        // A host that has ended has no connections left.
+        if let Err(error) = self.remote.ask::<User>(user, close, CLOSE_WITHIN).await {
+            tracing::warn!(%user, %error, "a user's connections could not be told to close");
+        }
+    }
+
+    /// Has the saved rooms of a guest that has an account now kept as a member's.
+    async fn adopt_rooms(&self, user: &UserId) -> Result<(), StoreError> {
+        let _alone = self.searching.lock().await;
+        let mut after = None;
+        loop {
+            let page = self.documents.list_rooms(after.as_ref(), ROOMS_AT_ONCE).await?;
+            let own = page.rooms.into_iter().filter(|room| room.by_guest && room.owner.as_ref() == Some(user));
+            for room in own {
+                let adopt = RoomMessage::Adopt(user.clone());
+                let _ = self.remote.tell_patiently::<RoomActor>(&room.key, adopt, CLOSE_WITHIN).await;
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 }
 
@@ -151,6 +197,7 @@ impl Stage for StageHandle {
     fn metrics(&self, out: &mut String) {
         Figures::render(&self.figures, out);
         self.people.render(out);
+        self.passwords.render(out);
         let hosts = self.remote.post().registry.hosts();
         let kinds: Vec<(&str, &str, &KindFigures)> = hosts
             .iter()
@@ -165,6 +212,29 @@ impl Stage for StageHandle {
             let close = UserMessage::Close { code };
             // A host that has ended has no connections left.
             self.remote.ask::<User>(&user, close, CLOSE_WITHIN).await.unwrap_or(0)
+        })
+    }
+
+    fn close_session(&self, user: &UserId, session: &str, code: CloseCode) -> BoxFuture<'_, ()> {
+        let (user, which) = (user.clone(), Which::OfSession(session.into()));
+        Box::pin(async move { self.close_some(&user, which, code).await })
+    }
+
+    fn promote(&self, user: &UserId) -> BoxFuture<'_, ()> {
+        let user = user.clone();
+        Box::pin(async move {
+            self.close_some(&user, Which::Guests, CloseCode::IdentityChanged).await;
+            if let Err(error) = self.adopt_rooms(&user).await {
+                // It is done when the owner next comes in.
+                tracing::warn!(%user, %error, "a guest's rooms are kept as a guest's until it comes to them");
+            }
+        })
+    }
+
+    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> BoxFuture<'_, ()> {
+        let user = user.clone();
+        Box::pin(async move {
+            let _ = self.remote.tell_patiently::<User>(&user, UserMessage::SetRoles(roles), CLOSE_WITHIN).await;
         })
     }
 }

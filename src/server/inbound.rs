@@ -1,7 +1,7 @@
 //! What comes in on a socket: bytes, frames, messages.
 
 use crate::{
-    domain::rate::MessageClass,
+    domain::{permission::Permission, rate::MessageClass},
     net::{
         connection::ReadOutcome,
         decoder::{Kind, Payload, Step},
@@ -226,6 +226,9 @@ impl Stage {
             }
             return self.refuse(key, request_id, rejection);
         }
+        if let Err(rejection) = self.permit(key, &message) {
+            return self.refuse(key, request_id, rejection);
+        }
         if let Message::MidiMessage(midi) = message {
             // Notes for a room elsewhere are decided there.
             if let Some(Message::MidiMessage(midi)) = self.forwarded(key, request_id, Message::MidiMessage(midi)) {
@@ -239,6 +242,16 @@ impl Stage {
         if let Err(rejection) = self.take_request(key, request_id, message) {
             self.refuse(key, request_id, rejection);
         }
+    }
+
+    /// Whether a connection may send this at all; the table of permissions says so.
+    pub(super) fn permit(&self, key: usize, message: &Message) -> Result<(), Rejection> {
+        let permission = Permission::of(message);
+        if self.peers[key].state.session.profile.may(permission) {
+            return Ok(());
+        }
+        let text = format!("you may not {} with the roles that you have", permission.words());
+        Err(Rejection::new(ErrorCode::Authorization, text))
     }
 
     /// Answers with an error. Too many of the kind that honest clients do not make end the connection.

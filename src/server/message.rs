@@ -1,9 +1,9 @@
 //! What travels to the actors of a shard, and what is handed to the shard itself.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    domain::identity::Profile,
+    domain::identity::{Profile, Role, Session},
     protocol::{
         close::CloseCode,
         error::Rejection,
@@ -32,6 +32,8 @@ pub enum RoomMessage {
     },
     /// The store has committed the room itself, which was just made, or not.
     Made(Result<(), StoreError>),
+    /// A guest has an account now: where the room is its own, it is a member's from now on.
+    Adopt(UserId),
     /// A password was hashed or checked.
     Password {
         /// What waited for it.
@@ -175,6 +177,34 @@ pub enum UserMessage {
         /// Why.
         code: CloseCode,
     },
+    /// Close some of its connections, and those of the kind that have not arrived yet.
+    CloseSome {
+        /// Which.
+        which: Which,
+        /// Why.
+        code: CloseCode,
+    },
+    /// It has these roles from now on.
+    SetRoles(Vec<Role>),
+}
+
+/// Some of a user's connections. A connection knows by itself whether it is one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that came by this log-in.
+    OfSession(Arc<str>),
+    /// Those that came as a guest.
+    Guests,
+}
+
+impl Which {
+    /// Whether this is one of them.
+    pub fn is_of(&self, session: &Session) -> bool {
+        match self {
+            Self::OfSession(id) => session.session_id == **id,
+            Self::Guests => session.profile.is_guest(),
+        }
+    }
 }
 
 /// What a connection is to do.
@@ -182,6 +212,8 @@ pub enum UserMessage {
 pub enum Action {
     /// Close.
     Close(CloseCode),
+    /// Close, where it is one of those.
+    CloseIf(Which, CloseCode),
     /// Take on a changed profile, and tell its room.
     Change(ProfileChange),
     /// Send this.

@@ -12,10 +12,16 @@ use crate::{
     server::{message::PasswordOutcome, passwords::Passwords},
 };
 
-/// Hashes and checks passwords.
-#[derive(Default)]
+/// Hashes and checks rooms' passwords.
 pub struct PasswordDesk {
     passwords: Passwords,
+}
+
+impl PasswordDesk {
+    /// Over these threads.
+    pub fn new(passwords: Passwords) -> Self {
+        Self { passwords }
+    }
 }
 
 /// What it is asked.
@@ -81,7 +87,7 @@ impl Actor for PasswordDesk {
             PasswordMessage::Check { password, hash } => {
                 let owed = cx.owe();
                 let check = async move {
-                    let right = passwords.check(password, hash.clone()).await?;
+                    let right = passwords.check(password, Some(hash.clone())).await?;
                     Ok(PasswordReply::Checked(hash, right))
                 };
                 cx.spawn(check, |result| PasswordMessage::Done { owed, result });

@@ -255,8 +255,13 @@ impl Stage {
         let change = ProfileChange {
             username: change.name.as_deref().map(name::username).transpose()?,
             colour: change.colour.as_deref().map(name::colour).transpose()?,
-            status: None,
+            ..ProfileChange::default()
         };
+        // An account's name is one of a kind, and in the documents.
+        if change.username.is_some() && !self.peers[key].state.session.profile.is_guest() {
+            let message = "the name of an account is changed in its profile";
+            return Err(Rejection::new(ErrorCode::Authorization, message));
+        }
         self.change_profile(key, request_id, change);
         Ok(())
     }
@@ -271,6 +276,7 @@ impl Stage {
     /// The older way to say some of the requests; handled as they are.
     fn server_command(&mut self, key: usize, request_id: Option<u32>, command: ServerCommand) -> Result<(), Rejection> {
         let message = server_command::translate(command)?;
+        self.permit(key, &message)?;
         self.take_request(key, request_id, message)
     }
 }

@@ -166,6 +166,11 @@ impl Stage {
     pub(super) fn act(&mut self, key: usize, action: Action) {
         match action {
             Action::Close(code) => self.close(key, code),
+            Action::CloseIf(which, code) => {
+                if which.is_of(&self.peers[key].state.session) {
+                    self.close(key, code);
+                }
+            }
             Action::Deliver(message) if self.peers[key].closing.is_some() => {
                 tracing::trace!(shard = self.number, ?message, "an answer after the close");
                 self.figures.answers_lost.add(1);

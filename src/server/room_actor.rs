@@ -237,7 +237,7 @@ impl RoomActor {
                 let (_, reply) = self.cell()?.commits.get(commit)?.request.clone()?;
                 Some(AtHand::Request(reply))
             }
-            RoomMessage::ReleaseSeat(_) => None,
+            RoomMessage::ReleaseSeat(_) | RoomMessage::Adopt(_) => None,
         }
     }
 
@@ -375,6 +375,11 @@ impl Actor for RoomActor {
         match (&mut self.state, message) {
             (RoomState::Open(_), RoomMessage::Seat(ask)) => self.consider(ask, None, cx),
             (RoomState::Open(cell), RoomMessage::ReleaseSeat(connection)) => cell.room.cancel_seat(connection),
+            (RoomState::Open(cell), RoomMessage::Adopt(user)) => {
+                let (id, now, mut effects) = (cx.id(), cx.world.now, Vec::new());
+                cell.room.adopt(&user, now, &mut effects);
+                cx.world.perform(id, cell, &mut effects);
+            }
             (RoomState::Open(cell), RoomMessage::Info(reply)) => {
                 let answer = crate::protocol::wire::client_message::Message::RoomInfo(cell.room.info());
                 let message = ClientMessage::answer(reply.request_id, answer);
@@ -402,11 +407,20 @@ impl Actor for RoomActor {
             (RoomState::Making { .. }, RoomMessage::Made(result)) => self.made(&result, cx),
             (
                 RoomState::Hashing | RoomState::Making { .. },
-                message @ (RoomMessage::Seat(_) | RoomMessage::Info(_) | RoomMessage::ReleaseSeat(_)),
+                message @ (RoomMessage::Seat(_)
+                | RoomMessage::Info(_)
+                | RoomMessage::Adopt(_)
+                | RoomMessage::ReleaseSeat(_)),
             ) => cx.stash(message),
             // A room that had gone meanwhile: who still waits is answered as one who comes now.
             (_, RoomMessage::Password { waiting, outcome }) => cx.world.password_for_nobody(waiting, outcome),
-            (_, RoomMessage::ReleaseSeat(_) | RoomMessage::Committed { .. } | RoomMessage::Made(_)) => {}
+            (
+                _,
+                RoomMessage::ReleaseSeat(_)
+                | RoomMessage::Adopt(_)
+                | RoomMessage::Committed { .. }
+                | RoomMessage::Made(_),
+            ) => {}
         }
         self.at_hand = None;
         if matches!(self.state, RoomState::Nobody) {
@@ -494,7 +508,10 @@ impl Actor for RoomActor {
                 let message = ClientMessage::rejection(reply.request_id, rejection);
                 world.reply(reply, message);
             }
-            RoomMessage::ReleaseSeat(_) | RoomMessage::Committed { .. } | RoomMessage::Made(_) => {}
+            RoomMessage::ReleaseSeat(_)
+            | RoomMessage::Adopt(_)
+            | RoomMessage::Committed { .. }
+            | RoomMessage::Made(_) => {}
         }
     }
 }

@@ -35,8 +35,8 @@ use crate::{
         tokio_host,
     },
     http::{
-        auth::{KeyError, SigningKey, Tokens},
-        desk::{FrontDesk, FrontDeskHandle, StartError},
+        auth::KeyError,
+        desk::{FrontDesk, FrontDeskHandle, FrontDeskParts, StartError},
     },
     server::{
         chance::Chance,
@@ -44,6 +44,7 @@ use crate::{
         clock::Clock,
         figures::Figures,
         handle::{StageHandle, StoreWatch},
+        passwords::{PasswordSettings, Passwords},
         settings::ServerSettings,
         stage::{Stage, StageParts},
         tree,
@@ -159,10 +160,7 @@ impl Server {
         let settings = settings.into();
         let open_files = startup::check()?;
         let data_dir = DataDir::open(&settings.data_dir)?;
-        let key = match &settings.private_key_pem {
-            Some(pem) => SigningKey::from_pem(pem)?,
-            None => SigningKey::load_or_create(data_dir.path())?,
-        };
+        let tokens = settings.keys.tokens(data_dir.path())?;
         let plan = CorePlan::of_this_process(settings.shards);
         let runtime = front_desk_runtime(&plan)?;
         let clock = Clock::start();
@@ -189,14 +187,16 @@ impl Server {
         let grace_time = stage_settings.grace_time;
         let (give_up, gave_up) = flume::unbounded();
 
+        let passwords = Passwords::new(PasswordSettings { core: Some(plan.front_desk), ..settings.passwords });
         let office_inbox = inboxes.pop().expect("the office's inbox was made with the shards'");
         let back_office = {
             let (post, actors, give_up) = (post.clone(), clock.actors().clone(), give_up.clone());
             let (documents, state, clerks) = (documents.clone(), state.clone(), clerks.clone());
+            let passwords = passwords.clone();
             let seed = Chance::from_system().draw();
             tokio_host::spawn("back-office", Some(plan.front_desk), office_inbox, move || {
                 let mut world = System::new(office, post, actors, seed);
-                tree::start_office(&mut world, documents, state, give_up);
+                tree::start_office(&mut world, documents, state, passwords, give_up);
                 clerks.start(&mut world);
                 world
             })?
@@ -221,15 +221,31 @@ impl Server {
         let remote = Remote::new(post, clock.actors().clone());
         let people = Arc::new(ClerkPool::new(&clerks, remote.clone(), clock.actors().clone()));
         let stores = Arc::new(StoreWatch::over(people.clone()));
-        runtime.spawn(stores.clone().watch(state, documents.clone()));
+        runtime.spawn(stores.clone().watch(state.clone(), documents.clone()));
         runtime.spawn(forget_guest_rooms(documents.clone(), clock.clone()));
         runtime.spawn(forget_sessions(people.clone(), clock.clone()));
 
         let tell_time = clock.clone();
-        let handle = Arc::new(StageHandle { remote, figures, clock, draining: AtomicBool::new(false), stores, people });
-        let tell_time = Arc::new(move || tell_time.now());
-        let front_desk =
-            FrontDesk::start(runtime.handle(), settings.front_desk, Tokens::new(key), handle.clone(), tell_time)?;
+        let handle = Arc::new(StageHandle {
+            remote,
+            figures,
+            clock,
+            draining: AtomicBool::new(false),
+            stores,
+            people: people.clone(),
+            documents: documents.clone(),
+            passwords: passwords.clone(),
+            searching: tokio::sync::Mutex::default(),
+        });
+        let parts = FrontDeskParts {
+            tokens,
+            stage: handle.clone(),
+            clock: Arc::new(move || tell_time.now()),
+            people,
+            state,
+            passwords: Arc::new(passwords.of_accounts()),
+        };
+        let front_desk = FrontDesk::start(runtime.handle(), settings.front_desk, parts)?;
         tracing::info!(shards = count, cores = ?plan.shards, front_desk_core = plan.front_desk, open_files, "started");
         Ok(Self {
             runtime,

@@ -1,12 +1,20 @@
 //! What the server and its stage are told at start: plain fields, checked once by the configuration.
 
-use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     domain::{bucket::Rate, rate::RateSettings, room::RoomLimits},
-    http::settings::FrontDeskSettings,
+    http::{
+        auth::{KeyError, RetiredKey, SigningKey, Tokens},
+        settings::FrontDeskSettings,
+    },
     net::{outbox::Bounds, socket::SocketSettings},
-    server::clerk_pool::ClerkSettings,
+    server::{clerk_pool::ClerkSettings, passwords::PasswordSettings},
     store::{EmbeddedDocumentsSettings, EmbeddedStateSettings, MongoSettings},
 };
 
@@ -16,8 +24,8 @@ pub struct ServerSettings {
     pub data_dir: PathBuf,
     /// How many shards; without it, all cores but the front desk's.
     pub shards: Option<NonZeroUsize>,
-    /// The key that signs tokens, PKCS#8 in PEM; without it, the data folder's.
-    pub private_key_pem: Option<String>,
+    /// The keys of tokens.
+    pub keys: KeySettings,
     /// The front desk's.
     pub front_desk: FrontDeskSettings,
     /// The stage's.
@@ -30,6 +38,33 @@ pub struct ServerSettings {
     pub clerks: ClerkSettings,
     /// The embedded live state's.
     pub state: EmbeddedStateSettings,
+    /// Those who hash passwords. Which core they run on is the server's to say.
+    pub passwords: PasswordSettings,
+}
+
+/// The keys of tokens. A key that is given goes before the data folder's, and with it those that are given as retired.
+#[derive(Clone, Debug, Default)]
+pub struct KeySettings {
+    /// The key that signs, PKCS#8 in PEM.
+    pub private_pem: Option<String>,
+    /// Public keys in PEM that signed before it.
+    pub retired_pem: Option<String>,
+}
+
+impl KeySettings {
+    /// What signs and verifies; in the data folder a key is made where there is none.
+    pub fn tokens(&self, data_dir: &Path) -> Result<Tokens, KeyError> {
+        let key = match &self.private_pem {
+            Some(pem) => SigningKey::from_pem(pem)?,
+            None => SigningKey::load_or_create(data_dir)?,
+        };
+        let retired = match (&self.retired_pem, &self.private_pem) {
+            (Some(pem), _) => RetiredKey::list(pem)?,
+            (None, Some(_)) => Vec::new(),
+            (None, None) => RetiredKey::load(data_dir)?,
+        };
+        Ok(Tokens::with_retired(key, retired))
+    }
 }
 
 /// The stage's settings, shared by all shards.

@@ -43,8 +43,8 @@ use crate::{
     },
     server::{
         clerk::Clerk, connection_actor::Connection, directory_keeper::DirectoryKeeper, library::Library,
-        password_desk::PasswordDesk, room_actor::RoomActor, run::RunError, settings::StageSettings,
-        spill::branch::BranchActor, stage::Stage, user, user::User,
+        password_desk::PasswordDesk, passwords::Passwords, room_actor::RoomActor, run::RunError,
+        settings::StageSettings, spill::branch::BranchActor, stage::Stage, user, user::User,
     },
     store::{Documents, State},
 };
@@ -142,6 +142,7 @@ pub fn start_office(
     office: &mut System,
     documents: Arc<dyn Documents>,
     state: Arc<dyn State>,
+    passwords: Passwords,
     give_up: flume::Sender<RunError>,
 ) {
     tree::on_outcome(office, move |outcome| tell_failure(&give_up, "back-office".to_owned(), outcome));
@@ -156,7 +157,7 @@ pub fn start_office(
     let plan = SupervisorPlan::new("back-office", Strategy::OneForOne)
         .actor::<Library>((), Restart::Permanent, stop, move |_| Ok(Library::new(documents.clone())))
         .actor::<DirectoryKeeper>((), Restart::Permanent, stop, move |_| Ok(DirectoryKeeper::new(state.clone())))
-        .actor::<PasswordDesk>((), Restart::Permanent, stop, |_| Ok(PasswordDesk::default()))
+        .actor::<PasswordDesk>((), Restart::Permanent, stop, move |_| Ok(PasswordDesk::new(passwords.clone())))
         .actor::<Director<System>>(Place(0), Restart::Permanent, stop, |_| Ok(Director::default()));
     tree::start(office, plan);
 }

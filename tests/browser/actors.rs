@@ -11,18 +11,19 @@ use std::{
 };
 
 use pianorhythm_server::{
+    domain::identity::Role,
     http::{
-        auth::{SigningKey, Tokens},
         desk::{FrontDesk, FrontDeskHandle},
         settings::FrontDeskSettings,
         stage::{Admission, BoxFuture, Health, Refused, RefusedReason, Stage},
     },
-    protocol::{close::CloseCode, ids::UserId, time::Timestamp},
+    protocol::{close::CloseCode, ids::UserId},
 };
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use crate::{
+    desk,
     hall::Hall,
     player::{Player, Screen},
 };
@@ -92,13 +93,23 @@ impl Stage for Scene {
     fn close_user(&self, _user: &UserId, _code: CloseCode) -> BoxFuture<'_, usize> {
         Box::pin(future::ready(0))
     }
+
+    fn close_session(&self, _user: &UserId, _session: &str, _code: CloseCode) -> BoxFuture<'_, ()> {
+        Box::pin(future::ready(()))
+    }
+
+    fn promote(&self, _user: &UserId) -> BoxFuture<'_, ()> {
+        Box::pin(future::ready(()))
+    }
+
+    fn set_roles(&self, _user: &UserId, _roles: Vec<Role>) -> BoxFuture<'_, ()> {
+        Box::pin(future::ready(()))
+    }
 }
 
 fn open(admin: SocketAddr) -> FrontDeskHandle {
     let settings = FrontDeskSettings { port: 0, admin_bind: Some(admin), ..FrontDeskSettings::default() };
-    let tokens = Tokens::new(SigningKey::generate().unwrap());
-    let clock = Arc::new(|| Timestamp::from_ms(1_800_000_000_000));
-    FrontDesk::start(&Handle::current(), settings, tokens, Arc::new(Scene::default()), clock).unwrap()
+    FrontDesk::start(&Handle::current(), settings, desk::parts(Arc::new(Scene::default()))).unwrap()
 }
 
 /// A condition: the page says that it is live, or whatever else.

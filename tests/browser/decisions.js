@@ -50,7 +50,7 @@ const done = arguments[arguments.length - 1];
     const { retry, why } = verdict(code, '{"retry_after_ms":1}', 0, 0.5);
     holds(`${code} does not come back and says why`, !retry && why.length > 10);
   }
-  for (const code of [1001, 1006, 3001, 3002, 3003, 3008, 3100]) holds(`${code} comes back`, verdict(code, "", 0, 0.5).retry);
+  for (const code of [1001, 1006, 3001, 3002, 3003, 3004, 3008, 3100]) holds(`${code} comes back`, verdict(code, "", 0, 0.5).retry);
   for (const chance of [0, 0.5, 1]) {
     const advised = verdict(3001, '{"retry_after_ms":4000}', 0, chance).delayMs;
     holds("the server's advice is a floor", advised >= 4_000 && advised <= 5_000);

@@ -3,6 +3,8 @@
 #![cfg(feature = "server")]
 
 mod actors;
+#[path = "../support/desk.rs"]
+mod desk;
 mod hall;
 mod player;
 mod process;

@@ -181,9 +181,13 @@ fn what_is_not_there_yet_is_refused_by_name(format: Format) {
     client.enter(say::create("jam"));
     let private = Ask::PrivateMessage(PrivateMessage { target_user_id: "u".into(), message: "psst".into() });
     let pro = CreateRoomCommand { room_name: "pro".into(), room_type: RoomType::Pro as i32, ..Default::default() };
+    // For those who have an account.
+    let mut member = server.connect(other(format)).bearer(&server.access_token("m", &["member"])).client();
+    for ask in [private, Ask::FriendRequest(FriendRequest::default())] {
+        assert_eq!(member.refusal(ask.clone()), "NOT_SUPPORTED", "{ask:?}");
+        assert_eq!(client.refusal(ask.clone()), "AUTHORIZATION_ERROR", "{ask:?}");
+    }
     let asks = [
-        private,
-        Ask::FriendRequest(FriendRequest::default()),
         Ask::Resume(Resume { session_token: client.welcome.session_token.clone(), ..Default::default() }),
         Ask::CreateRoomCommand(pro),
         say::update(say::settings(|settings| settings.auto_moderation = Some(true))),

@@ -33,6 +33,7 @@ use pianorhythm_server::{
         chance::Chance,
         clock::Clock,
         figures::Figures,
+        passwords::Passwords,
         run::RunError,
         settings::{StageSettings, pending_bounds},
         simulated,
@@ -125,7 +126,7 @@ impl Server {
         let (give_up, gave_up) = flume::unbounded();
         let office_inbox = inboxes.pop().unwrap();
         let mut office = System::new(number, post.clone(), clock.clone(), rng.next_u64());
-        tree::start_office(&mut office, shelf, slate, give_up.clone());
+        tree::start_office(&mut office, shelf, slate, Passwords::default(), give_up.clone());
         let figures: Vec<Arc<Figures>> = (0..count).map(|_| Arc::default()).collect();
         let settings = Arc::new(settings(setup));
         let stages = (0..count).map(|number| {

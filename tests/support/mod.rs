@@ -3,8 +3,9 @@
 //! - [`server`] a server in the test's process · [`process`] one as people run it
 //! - [`socket`] the handshake and a raw connection · [`client`] a client that reads all the time
 //! - [`example`] the examples as programs, the echo server among them
-//! - [`ferretdb`] a MongoDB
+//! - [`ferretdb`] a MongoDB · [`desk`] what a front desk alone stands on
 //! - [`figures`] what a server counts
+//! - [`account`] accounts and log-ins
 //! - [`say`] messages to the server · [`music`] notes · [`http`] plain requests
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
@@ -17,7 +18,9 @@ use std::{
 
 use pianorhythm_server::protocol::codec::Format;
 
+pub mod account;
 pub mod client;
+pub mod desk;
 pub mod example;
 pub mod ferretdb;
 pub mod figures;

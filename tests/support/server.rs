@@ -1,6 +1,6 @@
 //! A server in the test's process, on ports of its own, with a data folder of its own.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use pianorhythm_server::{
     actor::placement::shard_of,
@@ -9,6 +9,7 @@ use pianorhythm_server::{
     http::auth::{Claims, Kind, SigningKey, Tokens},
     protocol::{codec::Format, time::Timestamp},
     server::{clock::Clock, run::Server},
+    store::Documents,
 };
 
 use super::{client::Client, http, socket::Connect};
@@ -49,6 +50,11 @@ impl TestServer {
         let server = Server::start(&config).unwrap();
         let (address, admin) = (server.local_addr(), server.admin_addr().unwrap());
         Self { server: Some(server), address, admin, folder }
+    }
+
+    /// Rooms' documents, as the server has them.
+    pub fn documents(&self) -> Arc<dyn Documents> {
+        self.server.as_ref().unwrap().handle().documents.clone()
     }
 
     /// A connection to be opened.

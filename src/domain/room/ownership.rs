@@ -47,6 +47,14 @@ impl Room {
         false
     }
 
+    /// Who was a guest has an account now: a room of its own is kept as a member's.
+    pub fn adopt(&mut self, user: &UserId, now: Timestamp, fx: &mut Vec<Effect>) {
+        if self.by_guest && self.is_owner(user) {
+            self.by_guest = false;
+            self.save(now, fx);
+        }
+    }
+
     /// The owner's announced connection has left.
     pub(super) fn crown_on_departure(&mut self, now: Timestamp, fx: &mut Vec<Effect>) {
         if self.owner_participant().is_some() {

@@ -175,6 +175,9 @@ impl Room {
         (self.empty_since, self.last_used) = (None, now);
         self.wake(self.resave_at());
         let crowned = self.crown_on_arrival(&user_id, is_first_tab, now, fx);
+        if !is_guest {
+            self.adopt(&user_id, now, fx);
+        }
         self.greet(participant, request_id, now, fx);
         self.announce_arrival(participant, now, fx);
         if crowned {

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::protocol::ids::UserId;
+use crate::{
+    domain::name::{GUEST_ID, ID_CHARS, USER_ID},
+    protocol::ids::UserId,
+};
 
 const MOODS: [&str; 32] = [
     "Quiet", "Merry", "Gentle", "Brisk", "Mellow", "Bright", "Dreamy", "Nimble", "Solemn", "Jolly", "Tender", "Lively",
@@ -19,9 +22,18 @@ const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// An id no one can guess: `guest-` and 80 bits in base32.
 pub fn user_id(chance: [u8; 10]) -> UserId {
+    id(GUEST_ID, chance)
+}
+
+/// The id of an account that was no guest's: `user-`, and as many bits.
+pub fn account_id(chance: [u8; 10]) -> UserId {
+    id(USER_ID, chance)
+}
+
+fn id(prefix: &str, chance: [u8; 10]) -> UserId {
     let bits = chance.iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
-    let digits = (0..16).rev().map(|at| char::from(BASE32[(bits >> (5 * at)) as usize & 31]));
-    UserId::from(format!("guest-{}", digits.collect::<String>()).as_str())
+    let digits = (0..ID_CHARS).rev().map(|at| char::from(BASE32[(bits >> (5 * at)) as usize & 31]));
+    UserId::from(format!("{prefix}{}", digits.collect::<String>()).as_str())
 }
 
 /// A friendly name, for example "Quiet Otter 27".
@@ -63,6 +75,10 @@ mod tests {
         assert_eq!(user_id([0xFF; 10]).as_str(), "guest-7777777777777777");
         // RFC 4648, section 10, has "foobar" as MZXW6YTBOI.
         assert_eq!(user_id(*b"foobarfoob").as_str(), "guest-mzxw6ytbojtg633c");
+        assert_eq!(account_id(*b"foobarfoob").as_str(), "user-mzxw6ytbojtg633c");
+        for id in [user_id([7; 10]), account_id([7; 10])] {
+            assert!(domain::name::account_name(id.as_str()).is_err(), "nobody is called {id}");
+        }
     }
 
     #[test]

@@ -12,11 +12,18 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ed25519_dalek::pkcs8::{
-    DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes, spki::der::pem::LineEnding,
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes,
+    spki::der::pem::LineEnding,
 };
 
 /// The key's file in the data folder.
 pub const KEY_FILE: &str = "signing-key.pem";
+/// The file there of the public halves of keys that were in its place before.
+pub const RETIRED_FILE: &str = "retired-keys.pem";
+/// The most of those that are kept; the oldest go first.
+pub const MAX_RETIRED: usize = 8;
+/// The most bytes of that file.
+const MAX_RETIRED_BYTES: u64 = 64 * 1024;
 
 /// A key that could not be made, read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +47,9 @@ pub enum KeyError {
     /// Not an Ed25519 private key in PKCS#8 PEM.
     #[error("not an Ed25519 private key in PKCS#8 PEM (`-----BEGIN PRIVATE KEY-----`)")]
     Malformed,
+    /// Not Ed25519 public keys in PEM, one after the other.
+    #[error("not a list of Ed25519 public keys in PEM (`-----BEGIN PUBLIC KEY-----`)")]
+    MalformedRetired,
     /// The system gave no randomness.
     #[error("no randomness for a new key: {0}")]
     Randomness(getrandom::Error),
@@ -112,7 +122,7 @@ impl SigningKey {
     }
 
     fn from_key(key: ed25519_dalek::SigningKey) -> Self {
-        let kid = BASE64_URL_SAFE_NO_PAD.encode(&key.verifying_key().as_bytes()[..9]);
+        let kid = kid_of(&key.verifying_key());
         Self { key, kid }
     }
 
@@ -146,6 +156,58 @@ impl SigningKey {
         written?;
         File::open(dir)?.sync_all()
     }
+}
+
+/// The public half of a key that signed before this one, and whose tokens are still good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredKey {
+    key: ed25519_dalek::VerifyingKey,
+    kid: String,
+}
+
+impl RetiredKey {
+    /// Reads a list of keys in PEM, the newest first; what is beyond [`MAX_RETIRED`] is too old.
+    pub fn list(pem: &str) -> Result<Vec<Self>, KeyError> {
+        const END: &str = "-----END PUBLIC KEY-----";
+        let keys = pem.split_inclusive(END).map(str::trim).filter(|block| !block.is_empty()).map(|block| {
+            let key = ed25519_dalek::VerifyingKey::from_public_key_pem(block);
+            key.map(|key| Self { kid: kid_of(&key), key }).map_err(|_| KeyError::MalformedRetired)
+        });
+        keys.take(MAX_RETIRED).collect()
+    }
+
+    /// Those of the data folder; none where nothing was retired.
+    pub fn load(dir: &Path) -> Result<Vec<Self>, KeyError> {
+        let path = dir.join(RETIRED_FILE);
+        let io = |source| KeyError::Io { path: path.clone(), source };
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io(error)),
+            Ok(metadata) if metadata.len() > MAX_RETIRED_BYTES => return Err(KeyError::MalformedRetired),
+            Ok(_) => {}
+        }
+        Self::list(&fs::read_to_string(&path).map_err(io)?)
+    }
+
+    /// The list that has a key before these, in PEM.
+    pub fn list_with(retired: &SigningKey, before: &[Self]) -> String {
+        let others = before.iter().filter(|key| key.kid != retired.kid).take(MAX_RETIRED - 1);
+        let others = others.map(|key| key.key.to_public_key_pem(LineEnding::LF).expect("32 bytes encode"));
+        std::iter::once(retired.to_public_pem()).chain(others).collect()
+    }
+
+    /// The key's name, as [`SigningKey::kid`].
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    pub(super) fn inner(&self) -> &ed25519_dalek::VerifyingKey {
+        &self.key
+    }
+}
+
+fn kid_of(key: &ed25519_dalek::VerifyingKey) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(&key.as_bytes()[..9])
 }
 
 impl fmt::Debug for SigningKey {
@@ -215,6 +277,32 @@ mod tests {
              MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
              -----END PUBLIC KEY-----\n"
         );
+    }
+
+    #[test]
+    fn retired_keys_are_kept_newest_first_and_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(RetiredKey::load(folder.path()).unwrap(), []);
+        let mut kids = Vec::new();
+        for _ in 0..MAX_RETIRED + 2 {
+            let key = SigningKey::generate().unwrap();
+            kids.insert(0, key.kid().to_owned());
+            let before = RetiredKey::load(folder.path()).unwrap();
+            fs::write(folder.path().join(RETIRED_FILE), RetiredKey::list_with(&key, &before)).unwrap();
+        }
+        let kept: Vec<_> = RetiredKey::load(folder.path()).unwrap().into_iter().map(|key| key.kid).collect();
+        assert_eq!(kept, kids[..MAX_RETIRED]);
+        fs::write(folder.path().join(RETIRED_FILE), "-----BEGIN PUBLIC KEY-----\n").unwrap();
+        assert!(matches!(RetiredKey::load(folder.path()), Err(KeyError::MalformedRetired)));
+    }
+
+    #[test]
+    fn a_key_that_is_retired_twice_stands_there_once() {
+        let (one, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let list = RetiredKey::list(&RetiredKey::list_with(&one, &[])).unwrap();
+        let list = RetiredKey::list(&RetiredKey::list_with(&other, &list)).unwrap();
+        let list = RetiredKey::list(&RetiredKey::list_with(&one, &list)).unwrap();
+        assert_eq!(list.iter().map(RetiredKey::kid).collect::<Vec<_>>(), [one.kid(), other.kid()]);
     }
 
     #[test]

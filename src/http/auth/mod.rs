@@ -5,5 +5,5 @@ pub mod keys;
 pub mod token;
 pub mod visitor;
 
-pub use keys::{KeyError, SigningKey};
+pub use keys::{KeyError, RetiredKey, SigningKey};
 pub use token::{Claims, Kind, TokenError, Tokens};

@@ -10,7 +10,10 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{http::auth::keys::SigningKey, protocol::time::Timestamp};
+use crate::{
+    http::auth::keys::{RetiredKey, SigningKey},
+    protocol::time::Timestamp,
+};
 
 /// The longest token that is looked at.
 pub const MAX_TOKEN_BYTES: usize = 4096;
@@ -50,6 +53,9 @@ pub struct Claims {
     /// The colour others see the user in, `#rrggbb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colour: Option<String>,
+    /// The log-in that an access token came from. Without one it was made by an operator, and stands for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
     /// The connection that a session token belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
@@ -57,7 +63,7 @@ pub struct Claims {
     pub exp: u64,
     /// When it was signed, in seconds since the Unix epoch.
     pub iat: u64,
-    /// The token's own id; for an access token that of the login it came from.
+    /// The token's own id.
     pub jti: String,
 }
 
@@ -72,6 +78,7 @@ impl Claims {
             usertag: String::new(),
             roles: Vec::new(),
             colour: None,
+            sid: None,
             connection: None,
             exp: iat.saturating_add(life.as_secs()),
             iat,
@@ -107,6 +114,12 @@ pub enum TokenError {
     /// Genuine, but signed in the future.
     #[error("the token is not valid yet")]
     NotYet,
+    /// Genuine, but its log-in has ended.
+    #[error("the token's log-in has ended")]
+    Ended,
+    /// Genuine, but its guest has an account now.
+    #[error("this guest has an account now")]
+    Registered,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +134,8 @@ struct Header {
 #[derive(Clone, Debug)]
 pub struct Tokens {
     key: SigningKey,
+    /// Keys that signed before.
+    retired: Vec<RetiredKey>,
     /// The encoded header, the same for each token.
     header: String,
 }
@@ -128,8 +143,13 @@ pub struct Tokens {
 impl Tokens {
     /// Signs with this key and accepts what it signed.
     pub fn new(key: SigningKey) -> Self {
+        Self::with_retired(key, Vec::new())
+    }
+
+    /// Signs with this key and accepts what it signed, or one of those that were in its place before.
+    pub fn with_retired(key: SigningKey, retired: Vec<RetiredKey>) -> Self {
         let header = serde_json::json!({ "alg": "EdDSA", "typ": "JWT", "kid": key.kid() });
-        Self { header: BASE64.encode(header.to_string()), key }
+        Self { header: BASE64.encode(header.to_string()), key, retired }
     }
 
     /// A user's access token. `claims.kind` is set.
@@ -180,7 +200,10 @@ impl Tokens {
     /// The key a token names; ours where it names none.
     fn key_of(&self, kid: Option<&str>) -> Result<VerifyingKey, TokenError> {
         match kid {
-            Some(kid) if kid != self.key.kid() => Err(TokenError::UnknownKey),
+            Some(kid) if kid != self.key.kid() => {
+                let retired = self.retired.iter().find(|key| key.kid() == kid);
+                retired.map(|key| *key.inner()).ok_or(TokenError::UnknownKey)
+            }
             _ => Ok(self.key.inner().verifying_key()),
         }
     }
@@ -266,6 +289,21 @@ mod tests {
         assert_eq!(ours.verify(&nameless, ALL, NOW), Err(TokenError::Signature));
         let pretended = token_of(&theirs, &format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, ours.key.kid()), &body);
         assert_eq!(ours.verify(&pretended, ALL, NOW), Err(TokenError::Signature));
+    }
+
+    #[test]
+    fn a_retired_key_verifies_its_own_tokens_and_signs_none() {
+        let before = tokens();
+        let token = before.sign_access(&claims());
+        let retired = RetiredKey::list(&before.key.to_public_pem()).unwrap();
+        let now = Tokens::with_retired(SigningKey::generate().unwrap(), retired);
+        assert_eq!(now.verify(&token, ALL, NOW), Ok(claims()));
+        assert_eq!(before.verify(&now.sign_access(&claims()), ALL, NOW), Err(TokenError::UnknownKey));
+        // A token of neither, that says it is of the retired one.
+        let body = serde_json::to_string(&claims()).unwrap();
+        let header = format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, before.key.kid());
+        assert_eq!(now.verify(&token_of(&tokens(), &header, &body), ALL, NOW), Err(TokenError::Signature));
+        assert_eq!(now.verify(&token_of(&now, &header, &body), ALL, NOW), Err(TokenError::Signature));
     }
 
     #[test]

@@ -4,10 +4,6 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{
-    Deserialize as _,
-    de::value::{Error as ValueError, StrDeserializer},
-};
 
 use crate::{
     domain::{
@@ -44,8 +40,17 @@ pub enum Credentials<'a> {
 }
 
 impl<'a> Credentials<'a> {
+    /// Those of a request that is no handshake.
+    pub fn of(headers: &'a HeaderMap) -> Self {
+        Self::find_with(headers, None)
+    }
+
     /// The first there is, in the order above. Other schemes of `Authorization` are a proxy's business, not ours.
     pub fn find(headers: &'a HeaderMap, wish: &'a Wish) -> Self {
+        Self::find_with(headers, wish.guest_token.as_deref())
+    }
+
+    fn find_with(headers: &'a HeaderMap, guest_token: Option<&'a str>) -> Self {
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = authorization.and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
@@ -54,7 +59,7 @@ impl<'a> Credentials<'a> {
         bearer
             .map(Self::Bearer)
             .or_else(|| cookie::find(headers, cookie::ACCESS_TOKEN).map(Self::AccessCookie))
-            .or_else(|| wish.guest_token.as_deref().map(Self::GuestQuery))
+            .or_else(|| guest_token.map(Self::GuestQuery))
             .or_else(|| cookie::find(headers, cookie::GUEST_TOKEN).map(Self::GuestCookie))
             .unwrap_or(Self::None)
     }
@@ -70,12 +75,10 @@ impl<'a> Credentials<'a> {
 pub struct Visitor {
     /// What others see.
     pub profile: Profile,
-    /// What a logout ends: the access token's `jti`; for a guest one of this connection alone.
+    /// What a logout ends: the access token's log-in; for a guest one of this connection alone.
     pub session_id: String,
     /// For guests: what they come back with, signed anew.
     pub guest_token: Option<String>,
-    /// Whether a guest's cookie did not verify, so that this is a new guest.
-    pub replaced: bool,
 }
 
 /// One who is not.
@@ -101,42 +104,38 @@ pub struct Identification<'a> {
 }
 
 impl Identification<'_> {
-    /// Says who it is. `wish` names and colours guests.
+    /// What a genuine token says; nothing where there is none.
     ///
     /// A token that is not accepted is an error, but for a guest's cookie: the browser sends it by itself, a page can
     /// neither see nor remove it, and chromium keeps no cookie of a handshake that failed, so that one whose key is
     /// gone would lock its owner out for half a year.
-    pub fn identify(
-        &self,
-        credentials: Credentials<'_>,
-        wish: &Wish,
-        now: Timestamp,
-        chance: &[u8; CHANCE_BYTES],
-    ) -> Result<Visitor, NotAdmitted> {
-        let claims = match credentials {
+    pub fn read(&self, credentials: Credentials<'_>, now: Timestamp) -> Result<Option<Claims>, TokenError> {
+        Ok(match credentials {
             Credentials::Bearer(token) => Some(self.tokens.verify(token, &[Kind::Access, Kind::Guest], now)?),
             Credentials::AccessCookie(token) => Some(self.tokens.verify(token, &[Kind::Access], now)?),
             Credentials::GuestQuery(token) => Some(self.tokens.verify(token, &[Kind::Guest], now)?),
             Credentials::GuestCookie(token) => self.tokens.verify(token, &[Kind::Guest], now).ok(),
             Credentials::None => None,
-        };
-        let replaced = claims.is_none() && credentials != Credentials::None;
-        match claims {
-            Some(claims) if claims.kind == Kind::Access => Ok(user(claims)?),
-            _ if !self.allow_guests => Err(NotAdmitted::NoGuests),
-            claims => Ok(self.guest(claims, wish, now, chance, replaced)),
-        }
+        })
     }
 
-    /// A guest: as its token says, but for what it wishes; by chance where neither says.
-    fn guest(
+    /// Says who it is, by what its token says. `wish` names and colours guests.
+    pub fn identify(
         &self,
         claims: Option<Claims>,
         wish: &Wish,
         now: Timestamp,
         chance: &[u8; CHANCE_BYTES],
-        replaced: bool,
-    ) -> Visitor {
+    ) -> Result<Visitor, NotAdmitted> {
+        match claims {
+            Some(claims) if claims.kind == Kind::Access => Ok(user(claims)?),
+            _ if !self.allow_guests => Err(NotAdmitted::NoGuests),
+            claims => Ok(self.guest(claims, wish, now, chance)),
+        }
+    }
+
+    /// A guest: as its token says, but for what it wishes; by chance where neither says.
+    fn guest(&self, claims: Option<Claims>, wish: &Wish, now: Timestamp, chance: &[u8; CHANCE_BYTES]) -> Visitor {
         let mut chance = Chance(chance);
         let (id, token_id, session_id) = (chance.take(), chance.take::<16>(), chance.take::<16>());
         let [named, coloured] = [chance.take(), chance.take()].map(u64::from_le_bytes);
@@ -160,7 +159,7 @@ impl Identification<'_> {
             colour,
             status: Status::Online,
         };
-        Visitor { profile, session_id: BASE64_URL_SAFE_NO_PAD.encode(session_id), guest_token, replaced }
+        Visitor { profile, session_id: BASE64_URL_SAFE_NO_PAD.encode(session_id), guest_token }
     }
 }
 
@@ -174,7 +173,7 @@ fn user(claims: Claims) -> Result<Visitor, TokenError> {
         Some(colour) => name::colour(&colour).map_err(|_| TokenError::Claims)?,
         None => guest::colour(claims.sub.bytes().fold(0, |sum, byte| sum * 31 % 360 + u64::from(byte))),
     };
-    let mut roles: Vec<Role> = claims.roles.iter().filter_map(|role| role_of(role)).collect();
+    let mut roles: Vec<Role> = claims.roles.iter().filter_map(|role| Role::parse(role)).collect();
     if roles.is_empty() {
         roles.push(Role::Member);
     }
@@ -186,12 +185,8 @@ fn user(claims: Claims) -> Result<Visitor, TokenError> {
         colour,
         status: Status::Online,
     };
-    Ok(Visitor { profile, session_id: claims.jti, guest_token: None, replaced: false })
-}
-
-/// The role of that name.
-fn role_of(name: &str) -> Option<Role> {
-    Role::deserialize(StrDeserializer::<ValueError>::new(name)).ok()
+    let session_id = claims.sid.unwrap_or(claims.jti);
+    Ok(Visitor { profile, session_id, guest_token: None })
 }
 
 /// Chance, used up from its front.
@@ -235,7 +230,8 @@ mod tests {
             chance: u8,
         ) -> Result<Visitor, NotAdmitted> {
             let identification = Identification { tokens: &self.0, allow_guests, guest_token_life: LIFE };
-            identification.identify(credentials, wish, now, &[chance; CHANCE_BYTES])
+            let claims = identification.read(credentials, now)?;
+            identification.identify(claims, wish, now, &[chance; CHANCE_BYTES])
         }
 
         fn access_token(&self, change: impl FnOnce(&mut Claims)) -> String {
@@ -264,6 +260,9 @@ mod tests {
             assert_eq!(visitor.profile.roles, [Role::Moderator], "unknown roles give nothing");
             assert_ne!(visitor.profile.colour, "#123456");
             assert_eq!(visitor.session_id, "login-1");
+            let of_log_in = desk.access_token(|claims| claims.sid = Some("s1".into()));
+            let visitor = desk.identify(Credentials::Bearer(&of_log_in), &Wish::default(), 1).unwrap();
+            assert_eq!(visitor.session_id, "s1", "what a log-out ends");
             assert_eq!(visitor.guest_token, None);
         }
     }
@@ -326,7 +325,6 @@ mod tests {
         assert!(desk.identify(Credentials::GuestQuery(&token), &Wish::default(), 2).is_err());
         assert!(desk.identify(Credentials::Bearer(&token), &Wish::default(), 2).is_err());
         let visitor = desk.identify(Credentials::GuestCookie(&token), &Wish::default(), 2).unwrap();
-        assert!(visitor.replaced);
         assert_ne!(visitor.profile.user_id, stranger.profile.user_id);
     }
 

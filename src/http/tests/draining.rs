@@ -53,7 +53,6 @@ async fn a_port_that_is_taken_is_named_and_nothing_is_left_running() {
     let house = House::open();
     let settings = FrontDeskSettings { port: 0, admin_bind: Some(house.public), ..FrontDeskSettings::default() };
     let stage = Arc::<TestStage>::clone(&house.stage);
-    let error =
-        FrontDesk::start(&Handle::current(), settings, house.tokens.clone(), stage, Arc::new(|| NOW)).unwrap_err();
+    let error = FrontDesk::start(&Handle::current(), settings, parts(house.tokens.clone(), stage)).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot listen on {}: ", house.public)), "{error}");
 }

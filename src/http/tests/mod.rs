@@ -1,5 +1,6 @@
 //! The front desk end to end: real sockets on loopback, a stage that keeps what it is given.
 
+mod accounts;
 mod actors;
 mod draining;
 mod hand_off;
@@ -29,13 +30,16 @@ use tokio::{
 };
 
 use crate::{
+    domain::identity::Role,
     http::{
+        accounts::fixture::{self, PlainPasswords},
         auth::{Claims, Kind, SigningKey, Tokens},
-        desk::{FrontDesk, FrontDeskHandle},
+        desk::{FrontDesk, FrontDeskHandle, FrontDeskParts},
         settings::FrontDeskSettings,
         stage::{Admission, BoxFuture, Health, Refused, RefusedReason, ShardHealth, Stage},
     },
     protocol::{close::CloseCode, ids::UserId, time::Timestamp},
+    store::{Collections, EmbeddedState, EmbeddedStateSettings},
 };
 
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
@@ -54,6 +58,12 @@ struct TestStage {
     health: Mutex<Health>,
     admitted: mpsc::UnboundedSender<Admission>,
     closed: Mutex<Vec<(UserId, CloseCode)>>,
+    /// Log-ins whose connections it was to close.
+    ended: Mutex<Vec<(UserId, String, CloseCode)>>,
+    /// Guests that it was told have accounts.
+    promoted: Mutex<Vec<UserId>>,
+    /// Roles that it was told of.
+    roles: Mutex<Vec<(UserId, Vec<Role>)>>,
     /// What it tells of its actors; `Null`: it never gets round to it.
     report: Mutex<Value>,
     /// How often it was asked for all of them.
@@ -112,6 +122,33 @@ impl Stage for TestStage {
         self.closed.lock().unwrap().push((user.clone(), code));
         Box::pin(future::ready(2))
     }
+
+    fn close_session(&self, user: &UserId, session: &str, code: CloseCode) -> BoxFuture<'_, ()> {
+        self.ended.lock().unwrap().push((user.clone(), session.to_owned(), code));
+        Box::pin(future::ready(()))
+    }
+
+    fn promote(&self, user: &UserId) -> BoxFuture<'_, ()> {
+        self.promoted.lock().unwrap().push(user.clone());
+        Box::pin(future::ready(()))
+    }
+
+    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> BoxFuture<'_, ()> {
+        self.roles.lock().unwrap().push((user.clone(), roles));
+        Box::pin(future::ready(()))
+    }
+}
+
+/// What a front desk stands on: stores of its own, that nothing outlives.
+fn parts(tokens: Tokens, stage: Arc<TestStage>) -> FrontDeskParts {
+    FrontDeskParts {
+        tokens,
+        stage,
+        clock: Arc::new(|| NOW),
+        people: fixture::documents(),
+        state: EmbeddedState::start(EmbeddedStateSettings::default()),
+        passwords: Arc::<PlainPasswords>::default(),
+    }
 }
 
 /// A front desk that runs, and what is behind it.
@@ -122,6 +159,7 @@ struct House {
     stage: Arc<TestStage>,
     admissions: mpsc::UnboundedReceiver<Admission>,
     tokens: Tokens,
+    people: Arc<dyn Collections>,
     /// The milliseconds that have passed since [`NOW`].
     passed: Arc<AtomicU64>,
 }
@@ -147,6 +185,9 @@ impl House {
             health: Mutex::new(Health { shards: vec![shard], ..Health::default() }),
             admitted,
             closed: Mutex::default(),
+            ended: Mutex::default(),
+            promoted: Mutex::default(),
+            roles: Mutex::default(),
             report: Mutex::new(actors::report()),
             reports: AtomicUsize::new(0),
         });
@@ -156,10 +197,11 @@ impl House {
             let passed = Arc::clone(&passed);
             move || NOW + Duration::from_millis(passed.load(Relaxed))
         });
-        let staged = Arc::<TestStage>::clone(&stage);
-        let desk = FrontDesk::start(&Handle::current(), settings, tokens.clone(), staged, clock).unwrap();
+        let parts = FrontDeskParts { clock, ..parts(tokens.clone(), Arc::<TestStage>::clone(&stage)) };
+        let people = Arc::clone(&parts.people);
+        let desk = FrontDesk::start(&Handle::current(), settings, parts).unwrap();
         let (public, admin) = (desk.local_addr(), desk.admin_addr().unwrap());
-        Self { desk: Some(desk), public, admin, stage, admissions, tokens, passed }
+        Self { desk: Some(desk), public, admin, stage, admissions, tokens, people, passed }
     }
 
     fn decide(&self, verdict: Verdict) {
@@ -242,6 +284,8 @@ struct Answer {
     status: u16,
     /// By name in small letters.
     headers: HashMap<String, String>,
+    /// Those of its `Set-Cookie`s.
+    cookies: Vec<String>,
     body: String,
 }
 
@@ -273,13 +317,15 @@ impl Client {
         let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers: HashMap<_, _> = lines
+        let lines: Vec<_> = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
+        let cookies = lines.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value.clone()).collect();
+        let headers: HashMap<_, _> = lines.into_iter().collect();
         let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
         let body = String::from_utf8(self.take(length).await).unwrap();
-        Answer { status, headers, body }
+        Answer { status, headers, cookies, body }
     }
 
     /// The next so many bytes.

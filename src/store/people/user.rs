@@ -15,7 +15,7 @@ use crate::{
         collection::{Collection, Collections, Index},
         document::{self, Document, DocumentPage, Kept, PageWish, Verdict},
         key,
-        people::credential::Credential,
+        people::credential::{Credential, Credentials as _, Proof},
     },
 };
 
@@ -121,14 +121,18 @@ pub trait Users: Collections {
     }
 
     /// Makes an account: its credential first, then the user, which is what claims the name. Repeated with the same, it
-    /// is done. A server that ends in between leaves a credential of nobody's: a password's is in nobody's way, and whoever
-    /// comes again with an identity at a provider whose user is not there is registered under the id that it names.
+    /// is done. A server that ends in between leaves a credential of nobody's: a password's gives way to the next one for
+    /// that id, and whoever comes again with an identity at a provider whose user is not there is registered under the id
+    /// that it names. Who registers one id more than once does it one after the other.
     ///
     /// # Errors
     /// [`StoreError::Taken`]: `by_name`, `by_email`, or `id` where the credential is another user's.
     fn register(&self, account: &NewAccount) -> impl Future<Output = Result<(), StoreError>> + Send {
         async move {
-            document::insert(self, &account.credential).await?;
+            match document::insert(self, &account.credential).await {
+                Err(error @ StoreError::Taken { .. }) => replace_nobodys(self, account, error).await?,
+                written => drop(written?),
+            }
             match document::insert(self, &account.user).await {
                 Err(error @ StoreError::Taken { .. }) => {
                     // An identity that a provider vouches for is to be free for another try with another name. Where the user
@@ -169,3 +173,24 @@ pub trait Users: Collections {
 }
 
 impl<S: Collections + ?Sized> Users for S {}
+
+/// A credential of this id is there: puts the account's in its place where it is a password that a registration has left
+/// which did not come to its end.
+async fn replace_nobodys(
+    store: &(impl Collections + ?Sized),
+    account: &NewAccount,
+    taken: StoreError,
+) -> Result<(), StoreError> {
+    let user = &account.user.id;
+    let Proof::Password { hash } = &account.credential.proof else { return Err(taken) };
+    if store.user(user).await?.is_some() {
+        return Err(taken);
+    }
+    let left = store.password(user).await?.map(|kept| kept.document.proof);
+    let replaces = match &left {
+        Some(Proof::Password { hash }) => Some(hash.as_str()),
+        _ => None,
+    };
+    let is_set = store.set_password(user, replaces, hash.clone(), account.credential.since).await?;
+    if is_set { Ok(()) } else { Err(taken) }
+}

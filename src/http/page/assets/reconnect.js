@@ -23,6 +23,7 @@ const PASSING = new Map([
   [3001, "The server is restarting."],
   [3002, "The connection was idle."],
   [3003, "The server had a fault."],
+  [3004, "You have an account now."],
   [3008, "The connection was too slow to keep up."],
 ]);
 

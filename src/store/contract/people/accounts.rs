@@ -96,6 +96,17 @@ pub async fn a_registration_that_was_refused_leaves_the_identity_free<S: Collect
     assert!(store.identity("discord", "1234").await.unwrap().is_some());
 }
 
+pub async fn a_registration_that_did_not_come_to_its_end_gives_way_to_the_next<S: Collections>(store: &Arc<S>) {
+    document::insert(&**store, &password("guest-1", "left")).await.unwrap();
+    let wish = |hash: &'static str| NewAccount { user: user("guest-1"), credential: password("guest-1", hash) };
+    store.register(&wish("chosen")).await.unwrap();
+    let kept = || async { store.password(&id("guest-1")).await.unwrap().unwrap().document };
+    assert_eq!(kept().await, password("guest-1", "chosen"));
+    // Now it is somebody's.
+    assert_eq!(store.register(&wish("stolen")).await, Err(StoreError::Taken { what: "id" }));
+    assert_eq!(kept().await, password("guest-1", "chosen"));
+}
+
 pub async fn changes_of_one_account_at_once_are_all_kept<S: Collections>(store: &Arc<S>) {
     store.register(&account("clara")).await.unwrap();
     let change = |n: usize| async move {

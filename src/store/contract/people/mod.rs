@@ -31,6 +31,7 @@ macro_rules! people_contract {
             two_accounts_have_neither_a_name_nor_an_address_in_common
             of_many_who_register_one_name_at_once_one_has_it
             a_registration_that_was_refused_leaves_the_identity_free
+            a_registration_that_did_not_come_to_its_end_gives_way_to_the_next
             changes_of_one_account_at_once_are_all_kept
             accounts_are_listed_by_the_beginnings_of_their_names
             a_name_that_reads_like_an_operator_finds_nobody_else
