@@ -31,6 +31,7 @@ Examples:
   taskset -c 1 loadtest concert --pid $! --players 10 --listeners 990 --rate 20 --json concert.json
   taskset -c 0 loadtest floor --port 9000 &                        the least that a relay can cost,
   taskset -c 1 loadtest band --url ws://127.0.0.1:9000 --pid $!    measured alike
+  taskset -c 1 loadtest run sparse.toml --pid $!                   what a file says
 
 Exit codes:
   0  the run passed
@@ -60,7 +61,7 @@ tools/loadtest/scenarios/ has files for what the server is held to.
 
 Examples:
   loadtest run sparse.toml --pid 4711 --json sparse.json
-  loadtest run storms.toml --only login-storm,churn --seconds 5";
+  loadtest run storms.toml --only churn,slow-readers --seconds 5";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -82,7 +83,8 @@ pub enum Command {
     ///
     /// What is said on this command line wins over the file. All of the file is looked at before the first run begins. Exit
     /// code 1: one of the runs failed.
-    #[command(after_help = SCRIPT)]
+    // By default it is as the file says.
+    #[command(after_help = SCRIPT, mut_args = |arg: clap::Arg| arg.hide_default_value(true))]
     Run(script::Run),
     /// Run the floor: a plain relay without checks, the least that any server can cost
     ///
@@ -108,7 +110,7 @@ pub enum Exit {
     Passed = 0,
     /// Something was wrong with what was measured.
     Failed = 1,
-    /// The command line is wrong.
+    /// The command line is wrong, or the file of runs that it names.
     Usage = 2,
     /// It could not be run.
     Impossible = 3,

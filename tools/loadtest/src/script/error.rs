@@ -7,56 +7,72 @@ use std::{fmt, io, path::PathBuf};
 pub struct Place {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
+    /// The line, from 1; `None`: it is about the file as a whole.
+    pub line: Option<usize>,
+}
+
+impl Place {
+    /// That this is wrong here.
+    pub fn wrong(&self, wrong: Wrong) -> ScriptError {
+        ScriptError { at: self.clone(), wrong: Box::new(wrong) }
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        self.file.display().fmt(f)?;
+        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
     }
 }
 
-/// What is wrong with a file of runs. Each says what would be right.
+/// A file of runs that can not be played.
+#[derive(Debug, thiserror::Error)]
+#[error("{at}: {wrong}")]
+pub struct ScriptError {
+    /// Where.
+    pub at: Place,
+    /// What.
+    pub wrong: Box<Wrong>,
+}
+
+/// What is wrong. Each says what would be right.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts say what the fields are")]
-pub enum ScriptError {
-    #[error("{}: {error}", file.display())]
-    Unreadable { file: PathBuf, error: io::Error },
+pub enum Wrong {
+    #[error("{0}")]
+    Unreadable(io::Error),
     /// No TOML, or a table of another name.
-    #[error("{}: {error}", file.display())]
-    Form { file: PathBuf, error: Box<toml::de::Error> },
-    #[error("{}: it names no run; each is a [[run]] with a `scenario`", file.display())]
-    NoRuns { file: PathBuf },
-    #[error("{}: no run is called `{name}`; there are {}", file.display(), list(known))]
-    NoSuchRun { file: PathBuf, name: String, known: Vec<String> },
-    #[error("{at}: a run without a `scenario`, which is one of {}", list(known))]
-    NoScenario { at: Place, known: Vec<String> },
-    #[error("{at}: there is no scenario `{scenario}`; there are {}", list(known))]
-    UnknownScenario { at: Place, scenario: String, known: Vec<String> },
-    #[error("{at}: `{key}` is no argument of {of}, which has {}", list(known))]
-    UnknownKey { at: Place, key: String, of: String, known: Vec<String> },
-    #[error("{at}: `{key}` takes {takes}")]
-    WrongForm { at: Place, key: String, takes: String },
-    #[error("{at}: `{key}` can not be {value}: {why}; it takes {takes}")]
-    WrongValue { at: Place, key: String, value: String, why: String, takes: String },
+    #[error("{0}")]
+    Form(toml::de::Error),
+    #[error("it names no run; each is a [[run]] with a `scenario`")]
+    NoRuns,
+    #[error("no run is called `{name}`; there are {}", list(known))]
+    NoSuchRun { name: String, known: Vec<String> },
+    #[error("a run without a `scenario`, which is one of {}", list(known))]
+    NoScenario { known: Vec<String> },
+    #[error("there is no scenario `{scenario}`; there are {}", list(known))]
+    UnknownScenario { scenario: String, known: Vec<String> },
+    #[error("`{key}` is no argument of {of}, which has {}", list(known))]
+    UnknownKey { key: String, of: String, known: Vec<String> },
+    #[error("`{key}` takes {takes}")]
+    WrongForm { key: String, takes: String },
+    #[error("`{key}` can not be {value}: {why}; it takes {takes}")]
+    WrongValue { key: String, value: String, why: String, takes: String },
     /// Arguments that do not go together.
-    #[error("{at}: {why}")]
-    Refused { at: Place, why: String },
-    #[error(
-        "{at}: `{name}` is no name for a run: it is to be letters, digits, `-`, `_` and `.`, and goes into files' names"
-    )]
-    OddName { at: Place, name: String },
-    #[error("{at}: another run is called `{name}`: give each a `name` of its own")]
-    SameName { at: Place, name: String },
-    #[error("{at}: {} is written to already: give each a file of its own", path.display())]
-    SameFile { at: Place, path: PathBuf },
+    #[error("{0}")]
+    Refused(String),
+    #[error("`{0}` is no name for a run: it is to be letters, digits, `-`, `_` and `.`, and goes into files' names")]
+    OddName(String),
+    #[error("another run is called `{0}`: give each a `name` of its own")]
+    SameName(String),
+    #[error("{} is written to already: give each a file of its own", .0.display())]
+    SameFile(PathBuf),
 }
 
 impl ScriptError {
     /// Whether the file could not be read at all.
     pub fn is_unreadable(&self) -> bool {
-        matches!(self, Self::Unreadable { .. })
+        matches!(*self.wrong, Wrong::Unreadable(_))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
 mod error;
 mod value;
 
-pub use error::{Place, ScriptError};
+pub use error::{Place, ScriptError, Wrong};
 
 /// The command: which file, and what wins over it.
 #[derive(Args, Clone, Debug)]
@@ -77,8 +77,8 @@ const OWN: [&str; 2] = ["scenario", "name"];
 impl Script {
     /// Reads the file that a command line names. `matches` is that command line: what it says wins.
     pub fn of(run: &Run, matches: &ArgMatches) -> Result<Self, ScriptError> {
-        let read = fs::read_to_string(&run.file);
-        let text = read.map_err(|error| ScriptError::Unreadable { file: run.file.clone(), error })?;
+        let whole = Place { file: run.file.clone(), line: None };
+        let text = fs::read_to_string(&run.file).map_err(|error| whole.wrong(Wrong::Unreadable(error)))?;
         Self::parse(&run.file, &text, &run.only, &said(matches))
     }
 
@@ -89,9 +89,9 @@ impl Script {
         only: &[String],
         said: &BTreeMap<String, Vec<OsString>>,
     ) -> Result<Self, ScriptError> {
-        let form = |error: toml::de::Error| ScriptError::Form { file: file.into(), error: Box::new(error) };
-        let read: File = toml::from_str(text).map_err(form)?;
-        let place = |at: usize| Place { file: file.into(), line: 1 + text[..at].matches('\n').count() };
+        let whole = Place { file: file.into(), line: None };
+        let read: File = toml::from_str(text).map_err(|error| whole.wrong(Wrong::Form(error)))?;
+        let place = |at: usize| Place { file: file.into(), line: Some(1 + text[..at].matches('\n').count()) };
         let reader = Reader { commands: scenarios(), common: &read.common, said, place: &place };
         reader.check_common()?;
         let mut runs = Vec::new();
@@ -100,15 +100,15 @@ impl Script {
         }
         let mut names = BTreeSet::new();
         if let Some(run) = runs.iter().find(|run| !names.insert(run.entry.name.clone())) {
-            return Err(ScriptError::SameName { at: run.at.clone(), name: run.entry.name.clone() });
+            return Err(run.at.wrong(Wrong::SameName(run.entry.name.clone())));
         }
         if let Some(name) = only.iter().find(|name| !names.contains(*name)) {
             let known = names.into_iter().collect();
-            return Err(ScriptError::NoSuchRun { file: file.into(), name: name.clone(), known });
+            return Err(whole.wrong(Wrong::NoSuchRun { name: name.clone(), known }));
         }
         runs.retain(|run| only.is_empty() || only.contains(&run.entry.name));
         if runs.is_empty() {
-            return Err(ScriptError::NoRuns { file: file.into() });
+            return Err(whole.wrong(Wrong::NoRuns));
         }
         let is_alone = runs.len() == 1;
         let mut written = BTreeSet::new();
@@ -118,7 +118,7 @@ impl Script {
             let Common { json, report, .. } = run.entry.scenario.common();
             for path in [json, report].into_iter().flatten() {
                 if !written.insert(path.clone()) {
-                    return Err(ScriptError::SameFile { at: run.at.clone(), path: path.clone() });
+                    return Err(run.at.wrong(Wrong::SameFile(path.clone())));
                 }
             }
         }
@@ -166,17 +166,14 @@ impl Reader<'_> {
         let scenario = self.text(table, "scenario")?;
         let known = || self.commands.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         let Some((scenario, its_place)) = scenario else {
-            return Err(ScriptError::NoScenario { at: at.clone(), known: known() });
+            return Err(at.wrong(Wrong::NoScenario { known: known() }));
         };
-        let command = self.commands.find_subcommand(scenario).ok_or_else(|| ScriptError::UnknownScenario {
-            at: its_place.clone(),
-            scenario: scenario.into(),
-            known: known(),
-        })?;
+        let unknown = || its_place.wrong(Wrong::UnknownScenario { scenario: scenario.into(), known: known() });
+        let command = self.commands.find_subcommand(scenario).ok_or_else(unknown)?;
         let (name, at) = self.text(table, "name")?.unwrap_or((scenario, its_place));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
-            return Err(ScriptError::OddName { at, name: name.into() });
+            return Err(at.wrong(Wrong::OddName(name.into())));
         }
 
         let mut arguments: BTreeMap<&str, Vec<OsString>> = BTreeMap::new();
@@ -197,7 +194,7 @@ impl Reader<'_> {
         let matches = self.commands.clone().try_get_matches_from(line);
         let refused = |error: clap::Error| {
             let why = error.to_string();
-            ScriptError::Refused { at: at.clone(), why: why.lines().next().unwrap_or_default().to_owned() }
+            at.wrong(Wrong::Refused(why.lines().next().unwrap_or_default().to_owned()))
         };
         let matches = matches.map_err(refused)?;
         let played = Scenario::from_arg_matches(&matches).map_err(refused)?;
@@ -212,7 +209,7 @@ impl Reader<'_> {
         let at = (self.place)(value.span().start);
         match value.get_ref().as_str() {
             Some(text) => Ok(Some((text, at))),
-            None => Err(ScriptError::WrongForm { at, key: key.into(), takes: "text".into() }),
+            None => Err(at.wrong(Wrong::WrongForm { key: key.into(), takes: "text".into() })),
         }
     }
 
@@ -227,19 +224,17 @@ impl Reader<'_> {
         let Some(arg) = command.get_arguments().find(|arg| name(arg) == key) else {
             let known = command.get_arguments().map(|arg| name(arg).to_owned()).collect();
             let of = command.get_name().to_owned();
-            return Err(ScriptError::UnknownKey { at, key: key.into(), of, known });
+            return Err(at.wrong(Wrong::UnknownKey { key: key.into(), of, known }));
         };
         let value = value.get_ref();
-        let wrong_form = || ScriptError::WrongForm { at: at.clone(), key: key.into(), takes: takes(arg) };
+        let wrong_form = || at.wrong(Wrong::WrongForm { key: key.into(), takes: takes(arg) });
         let words = words(arg, value).ok_or_else(wrong_form)?;
         let alone = Command::new("alone").no_binary_name(true).arg(Arg::clone(arg));
-        alone.try_get_matches_from(&words).map_err(|error| ScriptError::WrongValue {
-            at: at.clone(),
-            key: key.into(),
-            value: value.to_string(),
-            why: value::why(&error),
-            takes: takes(arg),
-        })?;
+        let wrong_value = |error: clap::Error| {
+            let (value, why) = (value.to_string(), value::why(&error));
+            at.wrong(Wrong::WrongValue { key: key.into(), value, why, takes: takes(arg) })
+        };
+        alone.try_get_matches_from(&words).map_err(wrong_value)?;
         Ok(words)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -40,20 +40,27 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// One that listens.
-    pub fn start(wrong: Wrong) -> SocketAddr {
+    /// One that listens, and where.
+    pub fn start(wrong: Wrong) -> (Arc<Self>, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let relay = Self { wrong, frames: AtomicUsize::new(0), members: Mutex::default(), held: Mutex::default() };
         let relay = Arc::new(relay);
+        let serving = relay.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let relay = relay.clone();
+                let relay = serving.clone();
                 // An error is the connection's end.
                 thread::spawn(move || relay.serve(stream));
             }
         });
-        address
+        (relay, address)
+    }
+
+    /// Where its members in this room came from.
+    pub fn sources(&self, room: &str) -> Vec<IpAddr> {
+        let members = self.members.lock().unwrap();
+        members.iter().filter(|(name, _)| name == room).map(|(_, stream)| stream.peer_addr().unwrap().ip()).collect()
     }
 
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {

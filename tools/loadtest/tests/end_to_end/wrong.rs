@@ -11,7 +11,7 @@ use crate::{
 
 /// A hundred notes of one player to two listeners.
 fn hear(wrong: Wrong) -> Outcome {
-    let address = Relay::start(wrong);
+    let (_, address) = Relay::start(wrong);
     let outcome = play(&format!(
         "concert --url ws://{address} --players 1 --listeners 2 --rate 100 --seconds 1 --warm-up 0 --quiet"
     ));
@@ -69,11 +69,25 @@ fn a_stall_shows_in_every_note_that_waited_for_it() {
 
 #[test]
 fn those_who_are_there_too_late_fail_the_run() {
-    let address = Relay::start(Wrong::Slow(Duration::from_millis(200)));
+    let (_, address) = Relay::start(Wrong::Slow(Duration::from_millis(200)));
     let idle =
         |within| play(&format!("idle --url ws://{address} --connections 3 --within {within} --seconds 0.1 --quiet"));
     let outcome = idle(0.1);
     assert!(outcome.failures[0].ends_with("0.1 s are allowed"), "{:?}", outcome.failures);
     assert!(outcome.figures["seconds until all were there"] >= 0.2, "{:?}", outcome.figures);
-    assert!(idle(3600).passed());
+    assert!(idle(3600.0).passed());
+}
+
+#[test]
+fn connections_come_from_as_many_addresses_as_they_need() {
+    let (relay, address) = Relay::start(Wrong::Nothing);
+    let outcome = play(&format!(
+        "concert --url ws://{address} --players 1 --listeners 8 --rate 50 --seconds 0.5 --warm-up 0 --per-address 4 --quiet"
+    ));
+    assert!(outcome.passed(), "{:?}", outcome.failures);
+    let mut sources = relay.sources("r0");
+    sources.sort();
+    // The first of all connections, which only looks at what is there, is one of the first four.
+    let all = [1, 1, 1, 2, 2, 2, 2, 3, 3].map(|last| std::net::IpAddr::from([127, 0, 0, last]));
+    assert_eq!(sources, all);
 }
