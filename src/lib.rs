@@ -7,7 +7,7 @@
 //!  client ─ TCP ─▶ http/: pages, health, auth, upgrade ─ socket + session ─▶ server/stage: the room's shard
 //!                                                                            rooms · connections · users
 //!                     back office (tokio)                                               │ bounded asks
-//!                     store/: embedded state and documents ◀── server/library … ◀───────┘
+//!                     store/: state, documents ◀── server/library, server/clerk … ◀─────┘
 //! ```
 //!
 //! | layer | module | what it is |
@@ -16,7 +16,7 @@
 //! | 1 | `domain` | state machines: the room, quotas, rates, chat, names; pure, time passed in |
 //! | 2 | `actor` | the runtime: hosts on glommio and tokio, actors, mailboxes, supervision, the mesh between them; knows no piano |
 //! | 3 | `net` | a shard's sockets: frames, outboxes, readiness |
-//! | 3 | `store` | state and documents, each a trait with an embedded implementation |
+//! | 3 | `store` | state, embedded; documents, embedded or in MongoDB; what is kept about people, built on either |
 //! | 3 | `http` | the front desk: what a connection meets before it has a shard |
 //! | 4 | `server` | actors (a machine and its effects), their supervision tree, changing rooms, wiring, shutdown |
 //! | 5 | `config`, `cli` | settings from file and environment; the command line |

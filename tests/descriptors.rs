@@ -5,9 +5,12 @@ mod support;
 
 use std::{fs, net::Shutdown, time::Duration};
 
-use pianorhythm_server::protocol::{
-    codec::Format,
-    wire::{client_message::Message, room_moderation::Action},
+use pianorhythm_server::{
+    domain::bucket::Rate,
+    protocol::{
+        codec::Format,
+        wire::{client_message::Message, room_moderation::Action},
+    },
 };
 use support::{
     client::Client,
@@ -76,6 +79,7 @@ fn a_thousand_connections_that_come_move_and_go_leave_no_descriptor_behind() {
         unlimited_quotas(config);
         config.stage.close_timeout = Duration::from_millis(200);
         config.http.max_connections_per_address = 1000;
+        config.http.connect_rate_per_address = Rate::UNLIMITED;
     });
     let rooms: Vec<_> = (0..2 * SHARDS).map(|room| room_on(room % SHARDS, room)).collect();
     let mut owner = server.player(Format::Json, "Owner", &rooms[0]);

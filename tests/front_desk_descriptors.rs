@@ -14,6 +14,7 @@ use std::{
 };
 
 use pianorhythm_server::{
+    domain::bucket::Rate,
     http::{
         auth::{SigningKey, Tokens},
         desk::{FrontDesk, FrontDeskHandle},
@@ -85,6 +86,7 @@ fn start(runtime: &tokio::runtime::Runtime) -> FrontDeskHandle {
         admin_bind: Some(([127, 0, 0, 1], 0).into()),
         upgrade_timeout: Duration::from_millis(50),
         max_connections_by_address: 1000,
+        pace_by_address: Rate::UNLIMITED,
         ..FrontDeskSettings::default()
     };
     let tokens = Tokens::new(SigningKey::generate().unwrap());

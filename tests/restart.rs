@@ -83,6 +83,7 @@ fn a_thousand_players_come_back_to_a_new_process_each_in_its_time_and_find_all_a
     let data_dir = folder.path().join("data");
     let mut settings = LIFTED.to_vec();
     settings.extend([("RATE_MIDI", "unlimited"), ("MAX_CONNECTIONS_PER_ADDRESS", "10000")]);
+    settings.push(("CONNECT_RATE_PER_ADDRESS", "unlimited"));
     let server = ServerProcess::start(&data_dir, &settings);
     let mut rooms = Vec::new();
     let mut clients: Vec<Client> = Vec::new();

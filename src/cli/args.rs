@@ -104,6 +104,21 @@ pub enum Command {
     /// A native client sends it as `Authorization: Bearer TOKEN`, a browser as the cookie `access_token`.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
+    /// Write everything that the server keeps to a file
+    ///
+    /// Writes all documents (accounts, friends, messages, rooms with their chat, bans, …) as JSON lines, from where the
+    /// settings say that they are: the file in the data folder, of a server that does not run, or the MongoDB of
+    /// mongodb_url. The last line says that the file is whole.
+    ///
+    /// What is written has the hashes of passwords in it: nobody else may read the file.
+    #[command(after_help = TRANSFER_EXAMPLES)]
+    Export(ExportArgs),
+    /// Read everything from a file that `export` has written
+    ///
+    /// Reads documents into where the settings say that they are kept. It may be repeated: what is there already is passed
+    /// over. A document that is there and is another ends it.
+    #[command(after_help = TRANSFER_EXAMPLES)]
+    Import(ImportArgs),
     /// Check the settings and say what is wrong with them
     ///
     /// Reads the settings as `serve` would and says everything that is wrong, each with its source. Exits with 0 where
@@ -124,6 +139,30 @@ const TOKEN_EXAMPLES: &str = "\
 Examples:
   pianorhythm-server token --sub clara --username Clara
   pianorhythm-server token --sub ops-1 --username Ops --roles member,moderator --ttl 30m";
+
+const TRANSFER_EXAMPLES: &str = "\
+Examples, from the file in the data folder to a MongoDB:
+  pianorhythm-server export all.jsonl
+  MONGODB_URL=mongodb://127.0.0.1/ pianorhythm-server import all.jsonl";
+
+/// Where to.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// The file, which only its owner may read; without it, the standard output
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// Where from, and what wins.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// The file; without it, the standard input
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Where a document is there already and is another, take the file's
+    #[arg(long)]
+    pub overwrite: bool,
+}
 
 /// How a key is made.
 #[derive(Args, Debug)]

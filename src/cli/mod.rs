@@ -5,6 +5,7 @@
 mod args;
 mod keys;
 mod logging;
+mod transfer;
 
 use std::{
     env,
@@ -17,7 +18,7 @@ use std::{
 use tracing::warn;
 
 pub use crate::cli::{
-    args::{Cli, Command, KeygenArgs, SettingsArgs, TokenArgs},
+    args::{Cli, Command, ExportArgs, ImportArgs, KeygenArgs, SettingsArgs, TokenArgs},
     keys::{KeysError, PUBLIC_KEY_FILE},
     logging::LogGuard,
 };
@@ -55,6 +56,8 @@ pub fn main(
         Command::Serve => run_server(loaded, serve),
         Command::Keygen(args) => say(&loaded, keys::keygen(&loaded.config, &args)),
         Command::Token(args) => say(&loaded, keys::token(&loaded.config, &args).map(|token| token + "\n")),
+        Command::Export(args) => transfer::export(&loaded, &args),
+        Command::Import(args) => transfer::import(&loaded, &args),
         Command::CheckConfig => say(&loaded, Ok::<_, Failure>("the configuration is valid\n".into())),
         Command::PrintConfig { explain } => say(&loaded, Ok::<_, Failure>(config::print(&loaded, explain))),
     };

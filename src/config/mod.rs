@@ -21,7 +21,7 @@ pub use crate::config::{
     error::{ConfigError, Problem},
     layers::{Flag, find, nearest},
     print::print,
-    setting::{LogFilter, LogFormat, Origin, Profile, RoleRates, Secret, Setting, SettingType},
+    setting::{DatabaseName, LogFilter, LogFormat, Origin, Profile, RoleRates, Secret, Setting, SettingType},
     table::*,
 };
 

@@ -13,8 +13,11 @@ use crate::{
     http::settings::FrontDeskSettings,
     net::{outbox, socket::SocketSettings},
     protocol::MAX_MESSAGE_BYTES,
-    server::settings::{ServerSettings, StageSettings, pending_bounds},
-    store::{EmbeddedDocumentsSettings, EmbeddedStateSettings, expiring_map},
+    server::{
+        clerk_pool::ClerkSettings,
+        settings::{ServerSettings, StageSettings, pending_bounds},
+    },
+    store::{EmbeddedDocumentsSettings, EmbeddedStateSettings, MongoSettings, expiring_map},
 };
 
 impl From<&Config> for ServerSettings {
@@ -26,6 +29,8 @@ impl From<&Config> for ServerSettings {
             front_desk: config.front_desk(),
             stage: config.stage(),
             documents: config.embedded_documents(),
+            mongodb: config.mongodb(),
+            clerks: config.clerks(),
             state: config.embedded_state(),
         }
     }
@@ -46,6 +51,7 @@ impl Config {
             max_body_bytes: http.max_body_bytes,
             max_connections: http.max_connections,
             max_connections_by_address: http.max_connections_per_address,
+            pace_by_address: http.connect_rate_per_address,
             trusted_proxies: http.trusted_proxies.clone(),
             proxy_protocol: http.proxy_protocol,
             allowed_origins: http.allowed_origins.iter().map(|origin| origin.0.clone()).collect(),
@@ -156,6 +162,24 @@ impl Config {
         }
     }
 
+    /// MongoDB's settings, where the documents are kept there.
+    pub fn mongodb(&self) -> Option<MongoSettings> {
+        let stores = &self.stores;
+        Some(MongoSettings {
+            url: stores.mongodb_url.as_ref()?.reveal().to_owned(),
+            database: stores.mongodb_database.0.clone(),
+            pool: stores.documents_calls,
+            queue: stores.documents_queue,
+            timeout: stores.timeout,
+        })
+    }
+
+    /// The settings of those who make the calls to the documents.
+    pub fn clerks(&self) -> ClerkSettings {
+        let stores = &self.stores;
+        ClerkSettings { clerks: stores.documents_calls, queue: stores.documents_queue, timeout: stores.timeout }
+    }
+
     /// The embedded live state's settings.
     pub fn embedded_state(&self) -> EmbeddedStateSettings {
         let stores = &self.stores;
@@ -178,6 +202,8 @@ mod tests {
         config.stage.tcp_user_timeout = FrontDeskSettings::default().tcp_user_timeout;
         assert_eq!(config.front_desk(), FrontDeskSettings::default());
         assert_eq!(config.embedded_documents(), EmbeddedDocumentsSettings::default());
+        assert_eq!(config.clerks(), ClerkSettings::default());
+        assert_eq!(config.mongodb(), None, "the documents are in the data folder where nobody says otherwise");
         let state = EmbeddedStateSettings::default();
         assert_eq!(config.embedded_state(), EmbeddedStateSettings { timeout: config.stores.timeout, ..state });
     }

@@ -213,6 +213,25 @@ impl SettingType for PathBuf {
     }
 }
 
+/// The name of a database: 1 to 38 letters, digits, `-` and `_`, which every server takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseName(pub String);
+
+impl SettingType for DatabaseName {
+    fn parse(text: &str, _: &Setting) -> Result<Self, String> {
+        let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if (1..=38).contains(&text.len()) && text.chars().all(is_fine) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a name of 1 to 38 letters, digits, `-` and `_`".into())
+        }
+    }
+
+    fn to_toml(&self, _: &Setting) -> Option<String> {
+        Some(quoted(&self.0))
+    }
+}
+
 /// Networks, written as addresses or as `address/prefix`.
 impl SettingType for Vec<IpNet> {
     fn parse(text: &str, _: &Setting) -> Result<Self, String> {
@@ -256,6 +275,18 @@ impl SettingType for RoleRates {
         let Self { guest, member, staff } = self;
         let rates = if guest == member && member == staff { vec![guest] } else { vec![guest, member, staff] };
         Some(array(&rates.into_iter().map(rate_text).collect::<Vec<_>>()))
+    }
+}
+
+/// A rate that is the same for everybody, and lets something happen.
+impl SettingType for Rate {
+    fn parse(text: &str, _: &Setting) -> Result<Self, String> {
+        let some = rate(text).filter(|rate| rate.capacity > 0 && rate.refill > 0);
+        some.ok_or_else(|| "a rate above nothing, written as `2/s burst 10`, `1/500ms burst 5` or `unlimited`".into())
+    }
+
+    fn to_toml(&self, _: &Setting) -> Option<String> {
+        Some(quoted(&rate_text(self)))
     }
 }
 

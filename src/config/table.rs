@@ -14,8 +14,9 @@ use ipnet::IpNet;
 use crate::{
     config::{
         Values,
-        setting::{LogFilter, LogFormat, Origin, Profile, RoleRates, Secret, Setting, SettingType},
+        setting::{DatabaseName, LogFilter, LogFormat, Origin, Profile, RoleRates, Secret, Setting, SettingType},
     },
+    domain::bucket::Rate,
     http::auth::SigningKey,
 };
 
@@ -113,6 +114,8 @@ settings! {
         max_connections: usize, "max_connections" = "10000" in 1..=10_000_000;
         /// Connections of one client address (of one /64 with IPv6).
         max_connections_per_address: usize, "max_connections_per_address" = "100" in 1..=10_000_000;
+        /// How fast one client address (one /64 with IPv6) may connect: so often in the long run, and so often at once; or `unlimited`.
+        connect_rate_per_address: Rate, "connect_rate_per_address" = "50/s burst 500";
         /// Addresses and networks of the proxies whose word about a client's address is taken.
         trusted_proxies: Vec<IpNet>, "trusted_proxies" = "none";
         /// Whether connections of trusted proxies begin with a PROXY protocol v2 header: then they must.
@@ -244,13 +247,19 @@ settings! {
 
     /// Stores.
     stores: StoresConfig {
+        /// The MongoDB that keeps the documents, `mongodb://…`; none: they are in a file in the data folder.
+        mongodb_url: Option<Secret>, "mongodb_url" = "";
+        /// The database there.
+        mongodb_database: DatabaseName, "mongodb_database" = "pianorhythm";
+        /// How many calls to the documents run at once; with MongoDB, each on a connection of its own.
+        documents_calls: usize, "store_documents_calls" = "16" in 1..=1000;
         /// The most keys and set members that the embedded live state holds.
         state_max_keys: usize, "store_state_max_keys" = "1000000" in 1000..=1_000_000_000;
         /// The most bytes of keys and values that the embedded live state holds.
         state_max_bytes: usize, "store_state_max_bytes" = "268435456" in 1_048_576..=1_099_511_627_776;
         /// How long a store may take to answer, in milliseconds.
         timeout: Duration, "store_timeout_ms" = "5000" in 10..=600_000;
-        /// How many changes may wait for the documents' writer; further ones are refused as busy.
+        /// How many calls may wait for the documents; further ones are refused as busy.
         documents_queue: usize, "store_documents_queue" = "1024" in 1..=1_000_000;
         /// How long changes are gathered at most into one commit when many come, in milliseconds.
         commit_gather: Duration, "store_commit_gather_ms" = "20" in 0..=1000;
@@ -282,6 +291,15 @@ impl Config {
             && let Err(error) = SigningKey::from_pem(pem.reveal())
         {
             values.conflict("jwt_private_key", error.to_string());
+        }
+        if let Some(url) = &self.stores.mongodb_url
+            && !["mongodb://", "mongodb+srv://"].iter().any(|scheme| url.reveal().starts_with(scheme))
+        {
+            values.conflict("mongodb_url", "it does not begin with mongodb://".into());
+        }
+        if self.stores.mongodb_url.as_ref().is_some_and(|url| url.reveal().starts_with("mongodb+srv://")) {
+            let reason = "this server looks up no SRV records: name the servers, mongodb://one,two/?replicaSet=name";
+            values.conflict("mongodb_url", reason.into());
         }
         if self.http.admin_bind == Some(SocketAddr::new(self.http.host, self.http.port)) && self.http.port != 0 {
             values.conflict("admin_bind", "host and port are the same".into());

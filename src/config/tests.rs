@@ -176,6 +176,23 @@ fn a_rate_is_one_for_all_or_one_for_each_role() {
 }
 
 #[test]
+fn a_pace_is_one_for_all_and_lets_somebody_in() {
+    let pace = |text| load_environment(&[("CONNECT_RATE_PER_ADDRESS", text)]).map(|loaded| loaded.config);
+    assert_eq!(
+        pace("3/2s burst 4").unwrap().http.connect_rate_per_address,
+        Rate { capacity: 4, refill: 3, period_ms: 2000 }
+    );
+    assert_eq!(pace("unlimited").unwrap().http.connect_rate_per_address, Rate::UNLIMITED);
+    assert_eq!(pace("5/s burst 9").unwrap().front_desk().pace_by_address, Rate::per_second(5, 9));
+    for none in ["0/s burst 5", "5/s burst 0", "5", "['1/s burst 2', '1/s burst 2', '1/s burst 2']"] {
+        assert!(
+            only_problem(load_environment(&[("CONNECT_RATE_PER_ADDRESS", none)])).contains("connect_rate_per_address"),
+            "{none}"
+        );
+    }
+}
+
+#[test]
 fn words_stand_for_what_is_not_there() {
     let config = load_environment(&[("ADMIN_BIND", "off"), ("SHARDS", "auto"), ("HOST", "")]).unwrap().config;
     assert_eq!((config.http.admin_bind, config.server.shards), (None, None));
@@ -266,6 +283,7 @@ fn the_load_profile_lifts_what_limits_one_address() {
     let usual = Config::default();
     assert!(lifted.http.max_connections_per_address >= lifted.http.max_connections);
     assert!(lifted.http.max_connections > usual.http.max_connections);
+    assert_eq!(lifted.http.connect_rate_per_address, Rate::UNLIMITED);
     assert!(lifted.rooms.max_room_capacity > usual.rooms.max_room_capacity);
     assert_eq!(lifted.http.host, usual.http.host, "it is for loopback");
     for rates in [&lifted.rate_limits().guest, &lifted.rate_limits().staff] {

@@ -64,6 +64,35 @@ pub fn username(name: &str) -> Result<String, Rejection> {
     within("a user's name", tidied(name), MAX_USERNAME)
 }
 
+/// The key that an account's name stands for: spellings of one name have one key, so that no two accounts can pass for
+/// each other. Folded as a room's is; at most [`MAX_USERNAME`] characters.
+pub fn username_key(name: &str) -> Result<String, Rejection> {
+    within("a user's name", room_key(name)?.as_str().to_owned(), MAX_USERNAME)
+}
+
+/// The most bytes of an e-mail address: RFC 5321's path without its brackets.
+pub const MAX_EMAIL_BYTES: usize = 254;
+
+/// The key that an e-mail address stands for: NFC and case folded, in both its parts, trimmed. One `@` with something
+/// before it and a name after it; whether anybody reads there is not to be seen from here.
+pub fn email_key(address: &str) -> Result<String, Rejection> {
+    let refused = |message: &str| Rejection::new(ErrorCode::Validation, message.to_owned());
+    if address.len() > MAX_EMAIL_BYTES {
+        return Err(refused("the e-mail address is too long"));
+    }
+    let key: String = folded(&address.trim().nfc().collect::<String>()).nfc().collect();
+    let is_fine = |c: char| !c.is_whitespace() && !is_control(c) && !is_format(c) && !is_ignorable(c);
+    let parts = key.split_once('@').filter(|(local, host)| {
+        let host_is_fine = host.split('.').count() >= 2 && host.split('.').all(|label| !label.is_empty());
+        !local.is_empty() && !host.contains('@') && host_is_fine && key.chars().all(is_fine)
+    });
+    // Folding may lengthen it.
+    match parts {
+        Some(_) if key.len() <= MAX_EMAIL_BYTES => Ok(key),
+        _ => Err(refused("that is no e-mail address")),
+    }
+}
+
 /// A colour, `#rrggbb`, in small letters.
 pub fn colour(text: &str) -> Result<String, Rejection> {
     let digits = text.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()));
@@ -133,6 +162,26 @@ mod tests {
         assert_eq!(key("ΟΔΟΣ"), key("οδος"));
         assert_eq!(key("❤\u{fe0f}"), key("❤"));
         assert_ne!(key("jazz"), key("jazzclub"));
+    }
+
+    #[test]
+    fn accounts_whose_names_differ_in_spelling_alone_have_one_key() {
+        assert_eq!(username_key(" Clara\u{a0}WIECK ").unwrap(), username_key("clara wieck").unwrap());
+        assert_eq!(username_key("Straße").unwrap(), username_key("STRASSE").unwrap());
+        assert_ne!(username_key("clara.w").unwrap(), username_key("claraw").unwrap());
+        for name in ["", "a\u{200b}b", &"x".repeat(33)] {
+            assert_eq!(username_key(name).unwrap_err().code, ErrorCode::Validation, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_one_key_however_it_is_written_and_what_is_none_is_refused() {
+        assert_eq!(email_key(" Clara@Example.ORG ").unwrap(), "clara@example.org");
+        assert_eq!(email_key("\"$ne\"@a.b").unwrap(), "\"$ne\"@a.b");
+        let long = format!("{}@example.org", "x".repeat(250));
+        for address in ["", "clara", "@example.org", "a@b", "a@b@c.d", "a@.org", "a@b.", "a b@c.d", "a\n@b.c", &long] {
+            assert!(email_key(address).is_err(), "{address:?}");
+        }
     }
 
     #[test]

@@ -87,6 +87,7 @@ async fn debug(State(desk): State<Arc<Desk>>) -> Response {
             "connections": desk.places.taken(),
             "max_connections": settings.max_connections,
             "max_connections_by_address": settings.max_connections_by_address,
+            "pace_by_address": settings.pace_by_address,
             "trusted_proxies": settings.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "proxy_protocol": settings.proxy_protocol,
             "allow_guests": settings.allow_guests,

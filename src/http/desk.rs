@@ -18,6 +18,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    domain::bucket::Rate,
     http::{
         actors, admin,
         auth::Tokens,
@@ -28,6 +29,7 @@ use crate::{
         routes,
         settings::FrontDeskSettings,
         stage::Stage,
+        turn_away::TurnAway,
     },
     protocol::time::Timestamp,
 };
@@ -99,7 +101,11 @@ impl FrontDesk {
 
         let desk = Arc::new(Desk {
             metrics: Arc::default(),
-            places: Arc::new(Places::new(settings.max_connections, settings.max_connections_by_address)),
+            places: Arc::new(Places::new(
+                settings.max_connections,
+                settings.max_connections_by_address,
+                settings.pace_by_address,
+            )),
             trusted: Arc::new(TrustedProxies::new(settings.trusted_proxies.iter().copied())),
             next_connection: AtomicU64::new(1),
             streams: Arc::new(Semaphore::new(actors::MAX_STREAMS)),
@@ -112,6 +118,8 @@ impl FrontDesk {
             router,
             metrics: Arc::clone(&desk.metrics),
             places: Arc::clone(&desk.places),
+            turn_away: Arc::new(TurnAway::of(&desk.places)),
+            clock: Arc::clone(&desk.clock),
             trusted: Arc::clone(&desk.trusted),
             proxy_protocol: desk.settings.proxy_protocol,
             header_timeout: desk.settings.header_timeout,
@@ -120,7 +128,7 @@ impl FrontDesk {
         let admin = admin.map(|(listener, address)| {
             let door = Door {
                 metrics: Arc::default(),
-                places: Arc::new(Places::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS)),
+                places: Arc::new(Places::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS, Rate::UNLIMITED)),
                 trusted: Arc::default(),
                 proxy_protocol: false,
                 ..door(admin::router(Arc::clone(&desk)))

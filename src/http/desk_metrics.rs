@@ -9,6 +9,8 @@ label! {
         Total = "total_cap",
         /// That address holds as many connections as it may.
         Address = "address_cap",
+        /// That address connects more often than it may.
+        Pace = "address_pace",
         /// A trusted proxy's PROXY protocol header was missing, malformed or late.
         ProxyHeader = "proxy_header",
     }
@@ -63,6 +65,8 @@ label! {
         Origin = "origin",
         /// The client's address holds as many connections as it may.
         Address = "address_cap",
+        /// The client's address connects more often than it may.
+        Pace = "address_pace",
         /// A defect of the server, for example no randomness.
         Failed = "failed",
     }

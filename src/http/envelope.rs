@@ -117,7 +117,7 @@ pub const fn status_of(code: ErrorCode) -> StatusCode {
 }
 
 /// When to come back, for failures that pass: what the details say, rounded up, or a second.
-fn retry_after_seconds(rejection: &Rejection) -> Option<u64> {
+pub(crate) fn retry_after_seconds(rejection: &Rejection) -> Option<u64> {
     let passes = matches!(status_of(rejection.code), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     let told = rejection.details.iter().find(|(name, _)| *name == "retry_after_ms");
     let told = told.and_then(|(_, value)| value.parse::<u64>().ok());

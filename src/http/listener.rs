@@ -1,8 +1,8 @@
 //! A listening socket and its accept loop: who is let in at all, and who is told to come back later.
 
 use std::{
-    io::{self, Write as _},
-    net::SocketAddr,
+    io,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -19,10 +19,12 @@ use tracing::{error, warn};
 
 use crate::http::{
     connection::{self, Peer},
+    desk::Clock,
     desk_metrics::{AcceptError, DeskMetrics, HttpEnd, Refusal},
     place::{NoPlace, Place, Places},
     proxy::TrustedProxies,
     proxy_protocol,
+    turn_away::TurnAway,
 };
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -30,11 +32,6 @@ const BACKLOG: i32 = 4096;
 /// The pauses after an `accept` that failed, as for want of descriptors: doubled up to the second, halved down to the
 /// first with each that succeeds.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// What a connection too many is told, whatever it asks.
-const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    Content-Type: application/json\r\nContent-Length: 129\r\nRetry-After: 5\r\nConnection: close\r\n\r\n\
-    {\"success\":false,\"error\":{\"code\":\"SERVER_BUSY\",\"message\":\"too many connections, try again\",\
-    \"details\":{\"retry_after_ms\":\"5000\"}}}\n";
 
 /// How far a listener is from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +58,8 @@ pub(crate) struct Door {
     pub(crate) router: Router,
     pub(crate) metrics: Arc<DeskMetrics>,
     pub(crate) places: Arc<Places>,
+    pub(crate) turn_away: Arc<TurnAway>,
+    pub(crate) clock: Clock,
     pub(crate) trusted: Arc<TrustedProxies>,
     pub(crate) proxy_protocol: bool,
     pub(crate) header_timeout: Duration,
@@ -139,8 +138,7 @@ impl Door {
         let place = match self.place_of(peer) {
             Ok(place) => place,
             Err(reason) => {
-                self.metrics.refused.increment(reason.into());
-                turn_away(stream);
+                self.refuse(reason, stream);
                 return;
             }
         };
@@ -155,9 +153,21 @@ impl Door {
     fn place_of(&self, peer: SocketAddr) -> Result<Place, NoPlace> {
         let mut place = self.places.take()?;
         if !self.trusted.contains(peer.ip()) {
-            self.places.assign(&mut place, peer.ip())?;
+            self.seat(&mut place, peer.ip())?;
         }
         Ok(place)
+    }
+
+    /// Counts the place to a client that has come.
+    fn seat(&self, place: &mut Place, client: IpAddr) -> Result<(), NoPlace> {
+        let now = (self.clock)();
+        self.places.come(client, now)?;
+        self.places.assign(place, client, now)
+    }
+
+    fn refuse(&self, reason: NoPlace, stream: TcpStream) {
+        self.metrics.refused.increment(reason.into());
+        self.turn_away.say(reason, stream);
     }
 
     async fn serve(
@@ -177,10 +187,9 @@ impl Door {
             if let Some(source) = source {
                 address = source;
                 if !self.trusted.contains(source)
-                    && let Err(reason) = self.places.assign(&mut place, source)
+                    && let Err(reason) = self.seat(&mut place, source)
                 {
-                    self.metrics.refused.increment(reason.into());
-                    turn_away(stream);
+                    self.refuse(reason, stream);
                     return HttpEnd::Refused;
                 }
             }
@@ -212,33 +221,12 @@ fn is_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
-/// Says so in one write that waits for nothing, and closes.
-fn turn_away(stream: TcpStream) {
-    if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write(TURNED_AWAY);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-    }
-}
-
 impl From<NoPlace> for Refusal {
     fn from(reason: NoPlace) -> Self {
         match reason {
             NoPlace::Total => Self::Total,
             NoPlace::Address => Self::Address,
+            NoPlace::Pace => Self::Pace,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_to_a_connection_too_many_is_whole() {
-        let text = std::str::from_utf8(TURNED_AWAY).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
-        let body: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert_eq!(body["error"]["code"], "SERVER_BUSY");
     }
 }

@@ -4,7 +4,7 @@
 //! it gives are two types: [`stage::Stage`], the shards as it sees them, and [`stage::Admission`], a socket with its
 //! session. It imports neither the actors nor the shards' network.
 //!
-//! A connection's way: `listener` gives it a [`place`] and a task → `connection` speaks HTTP over it →
+//! A connection's way: `listener` gives it a [`place`] and a task, or lets `turn_away` answer → `connection` speaks HTTP over it →
 //! `websocket` judges its handshake ([`upgrade`], [`wish`], [`origin`], [`auth`], [`proxy`]) → `hand_off` takes the
 //! socket back after the 101 and hands it over.
 //!
@@ -20,6 +20,7 @@ pub mod stage;
 mod connection;
 mod hand_off;
 mod listener;
+mod turn_away;
 mod websocket;
 
 // What is decided on the way, apart from I/O.

@@ -7,6 +7,8 @@ use std::{
 
 use ipnet::IpNet;
 
+use crate::domain::bucket::Rate;
+
 /// The front desk's settings. [`Default`] gives what is stated at each field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrontDeskSettings {
@@ -34,6 +36,11 @@ pub struct FrontDeskSettings {
     /// Connections of one client address (IPv6: one /64), WebSockets included. Those that a trusted proxy forwards
     /// count to the client's address from their upgrade on, and before that to nobody's. Default 100.
     pub max_connections_by_address: usize,
+    /// How fast one client address (IPv6: one /64) may connect, upgraded or not; who comes faster is answered 429, and told when
+    /// to come again. Of those that a trusted proxy forwards each handshake counts, other requests do not; with a PROXY
+    /// protocol header each connection. Default 500 at once, and 50 a second: a page takes up to seven connections, so that
+    /// 70 people behind one address may open it at the same moment, or 500 come back to it after a restart.
+    pub pace_by_address: Rate,
     /// The proxies whose `X-Forwarded-For`, and PROXY protocol header where switched on, are believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether connections of trusted proxies begin with a PROXY protocol header of version 2: then they must, and
@@ -66,6 +73,7 @@ impl Default for FrontDeskSettings {
             max_body_bytes: 64 * 1024,
             max_connections: 10_000,
             max_connections_by_address: 100,
+            pace_by_address: Rate::per_second(50, 500),
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             allowed_origins: Vec::new(),

@@ -27,7 +27,7 @@ use crate::{
         desk_metrics::Handshake,
         hand_off::HandingOff,
         origin,
-        place::Place,
+        place::{NoPlace, Place},
         upgrade::{Opening, OpeningError},
         wish::Wish,
     },
@@ -81,10 +81,12 @@ impl Desk {
     fn open(self: &Arc<Self>, peer: &Peer, mut request: Request) -> Result<Response, Refusal> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
+        let now = (self.clock)();
+        // First of all: the rest is what costs.
+        let address = self.address(peer, &head, now)?;
         let opening = Opening::of(&head).map_err(Refusal::Opening)?;
         let wish = Wish::of(&head.uri).map_err(|rejection| Refusal::Denied(Handshake::Query, rejection))?;
 
-        let now = (self.clock)();
         let mut chance = [0; CHANCE_BYTES];
         getrandom::fill(&mut chance).map_err(|error| {
             error!(%error, "no randomness for a handshake");
@@ -92,7 +94,7 @@ impl Desk {
         })?;
         let is_known_origin = origin::is_allowed(&head.headers, &self.settings.allowed_origins);
         let visitor = self.identify(&head, &wish, is_known_origin, now, &chance)?;
-        let (address, place) = self.seat(peer, &head)?;
+        let place = self.seat(peer, address, now)?;
 
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -148,18 +150,28 @@ impl Desk {
         Ok(visitor)
     }
 
-    /// The client's address, and the connection's place counted to it.
-    fn seat(&self, peer: &Peer, head: &request::Parts) -> Result<(IpAddr, Place), Refusal> {
+    /// The client's address, where it may come now.
+    fn address(&self, peer: &Peer, head: &request::Parts, now: Timestamp) -> Result<IpAddr, Refusal> {
         let forwarded_for = head.headers.get_all("x-forwarded-for");
         let address = self.trusted.client(peer.address, forwarded_for.into_iter().map(HeaderValue::as_bytes));
+        // A peer that speaks for itself was counted when it was accepted.
+        if self.trusted.contains(peer.address) {
+            self.places.come(address, now).map_err(|reason| self.no_place(reason))?;
+        }
+        Ok(address)
+    }
+
+    /// The connection's place, counted to the client's address.
+    fn seat(&self, peer: &Peer, address: IpAddr, now: Timestamp) -> Result<Place, Refusal> {
         let place = peer.take_place(|place| {
-            // A peer that speaks for itself was counted to its address when it was accepted.
-            if self.trusted.contains(peer.address) { self.places.assign(place, address) } else { Ok(()) }
+            if self.trusted.contains(peer.address) { self.places.assign(place, address, now) } else { Ok(()) }
         });
-        place.map(|place| (address, place)).map_err(|error| {
-            let rejection = Rejection::new(ErrorCode::ServerBusy, error.to_string()).with("retry_after_ms", 5000);
-            Refusal::Denied(Handshake::Address, rejection)
-        })
+        place.map_err(|reason| self.no_place(reason))
+    }
+
+    fn no_place(&self, reason: NoPlace) -> Refusal {
+        let outcome = if reason == NoPlace::Pace { Handshake::Pace } else { Handshake::Address };
+        Refusal::Denied(outcome, self.places.rejection(reason))
     }
 
     fn session_token(&self, visitor: &Visitor, connection: ConnectionId, now: Timestamp) -> String {

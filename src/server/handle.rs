@@ -11,11 +11,13 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    actor::{kind_figures::KindFigures, parcel::Parcel, placement::shard_of, remote::Remote, report},
+    actor::{
+        breaker::BreakerState, kind_figures::KindFigures, parcel::Parcel, placement::shard_of, remote::Remote, report,
+    },
     domain::name,
     http::stage::{Admission, BoxFuture, Health, Refused, RefusedReason, ServiceHealth, ShardHealth, Stage, Status},
     protocol::{close::CloseCode, ids::UserId},
-    server::{clock::Clock, figures::Figures, message::UserMessage, stage, user::User},
+    server::{clerk_pool::ClerkPool, clock::Clock, figures::Figures, message::UserMessage, stage, user::User},
     store::{Documents, State, StoreError},
 };
 
@@ -40,6 +42,8 @@ pub struct StageHandle {
     pub draining: AtomicBool,
     /// How the stores were when last asked.
     pub stores: Arc<StoreWatch>,
+    /// People's documents, by way of their clerks.
+    pub people: Arc<ClerkPool>,
 }
 
 impl StageHandle {
@@ -146,6 +150,7 @@ impl Stage for StageHandle {
 
     fn metrics(&self, out: &mut String) {
         Figures::render(&self.figures, out);
+        self.people.render(out);
         let hosts = self.remote.post().registry.hosts();
         let kinds: Vec<(&str, &str, &KindFigures)> = hosts
             .iter()
@@ -165,13 +170,19 @@ impl Stage for StageHandle {
 }
 
 /// Asks the stores now and then how they are, so that a health report need not wait for them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct StoreWatch {
+    clerks: Option<Arc<ClerkPool>>,
     state: std::sync::Mutex<Option<StoreError>>,
     documents: std::sync::Mutex<Option<StoreError>>,
 }
 
 impl StoreWatch {
+    /// That tells too how the documents' clerks are.
+    pub fn over(clerks: Arc<ClerkPool>) -> Self {
+        Self { clerks: Some(clerks), ..Self::default() }
+    }
+
     /// Watches for as long as it is polled.
     pub async fn watch(self: Arc<Self>, state: Arc<dyn State>, documents: Arc<dyn Documents>) {
         loop {
@@ -182,15 +193,37 @@ impl StoreWatch {
     }
 
     fn services(&self) -> Vec<ServiceHealth> {
-        [("state", &self.state), ("documents", &self.documents)]
-            .map(|(name, place)| {
-                let error = place.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-                ServiceHealth {
-                    name: name.to_owned(),
-                    status: if error.is_none() { Status::Ok } else { Status::Down },
-                    message: error.map(|error| error.to_string()),
-                }
-            })
-            .into()
+        let stores = [("state", &self.state), ("documents", &self.documents)].map(|(name, place)| {
+            let error = place.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            ServiceHealth {
+                name: name.to_owned(),
+                status: if error.is_none() { Status::Ok } else { Status::Down },
+                message: error.map(|error| error.to_string()),
+            }
+        });
+        stores.into_iter().chain(self.clerks.as_deref().map(clerks_health)).collect()
+    }
+}
+
+/// How it is with the documents of people: whether their clerks ask the store at all, and how much waits.
+fn clerks_health(clerks: &ClerkPool) -> ServiceHealth {
+    let (breaker, figures) = (clerks.breaker(), clerks.figures());
+    let message = format!(
+        "breaker {}, {} under way or waiting, {} calls, {} refused, {} expired, {} answered without the store",
+        match breaker {
+            BreakerState::Closed => "closed",
+            BreakerState::Open => "open",
+            BreakerState::HalfOpen => "half open",
+        },
+        clerks.depth(),
+        figures.calls.get(),
+        figures.refused.get(),
+        figures.expired.get(),
+        figures.unasked.get(),
+    );
+    ServiceHealth {
+        name: "clerks".to_owned(),
+        status: if breaker == BreakerState::Closed { Status::Ok } else { Status::Degraded },
+        message: Some(message),
     }
 }

@@ -6,12 +6,14 @@
 //!   connection's side), `rooms` (effects), `leaving`, `posting`, `beat`
 //! - a shard's actors: [`connection_actor`] · [`room_actor`], with `seating` · [`user`]. [`message`] what they are sent,
 //!   [`peer`] what there is of a connection
-//! - the back office's: [`library`] (documents) · [`directory_keeper`], with [`directory`] · [`password_desk`], with [`passwords`]
+//! - the back office's: [`library`] (rooms' documents) · [`clerk`], by way of the [`clerk_pool`] (people's documents) · [`directory_keeper`], with [`directory`] · [`password_desk`], with [`passwords`]
 //! - [`gather`] when to write · [`forwarding`] who has moved · [`server_command`] the older requests
 //! - [`settings`] · [`figures`] · [`clock`] · [`chance`]
 
 mod beat;
 pub mod chance;
+pub mod clerk;
+pub mod clerk_pool;
 pub mod clock;
 pub mod connection_actor;
 pub mod directory;

@@ -40,6 +40,7 @@ use crate::{
     },
     server::{
         chance::Chance,
+        clerk_pool::{ClerkParts, ClerkPool},
         clock::Clock,
         figures::Figures,
         handle::{StageHandle, StoreWatch},
@@ -48,12 +49,15 @@ use crate::{
         tree,
     },
     store::{
-        DOCUMENTS_FILE, DataDir, Documents, EmbeddedDocuments, EmbeddedState, State, StoreError, data_dir::DataDirError,
+        DOCUMENTS_FILE, DataDir, Documents, EmbeddedDocuments, EmbeddedState, MongoDocuments, MongoSettings, State,
+        Store, StoreError, data_dir::DataDirError, people::Sessions as _,
     },
 };
 
 /// How often guests' rooms that nobody has used for a week are looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How many log-ins whose time is over are forgotten at a time.
+const SESSIONS_AT_ONCE: usize = 200;
 /// How long a guest's room is kept unused.
 const GUEST_ROOM_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What a shard may take beyond the grace time before it counts as stuck.
@@ -78,7 +82,7 @@ pub enum RunError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The documents cannot be opened.
-    #[error("the documents in the data folder cannot be opened: {0}")]
+    #[error("the documents cannot be opened: {0}")]
     Documents(#[source] StoreError),
     /// A shard cannot be started.
     #[error("shard {shard} cannot be started: {reason}")]
@@ -163,8 +167,13 @@ impl Server {
         let runtime = front_desk_runtime(&plan)?;
         let clock = Clock::start();
 
-        let documents: Arc<dyn Documents> =
-            EmbeddedDocuments::open(&data_dir.file(DOCUMENTS_FILE), settings.documents).map_err(RunError::Documents)?;
+        let store: Arc<dyn Store> = match settings.mongodb {
+            Some(mongodb) => runtime.block_on(connected(mongodb))?,
+            None => EmbeddedDocuments::open(&data_dir.file(DOCUMENTS_FILE), settings.documents)
+                .map_err(RunError::Documents)?,
+        };
+        let documents: Arc<dyn Documents> = store.clone();
+        let clerks = ClerkParts::new(store, settings.clerks);
         let state: Arc<dyn State> = {
             let _guard = runtime.enter();
             EmbeddedState::start(settings.state)
@@ -183,11 +192,12 @@ impl Server {
         let office_inbox = inboxes.pop().expect("the office's inbox was made with the shards'");
         let back_office = {
             let (post, actors, give_up) = (post.clone(), clock.actors().clone(), give_up.clone());
-            let (documents, state) = (documents.clone(), state.clone());
+            let (documents, state, clerks) = (documents.clone(), state.clone(), clerks.clone());
             let seed = Chance::from_system().draw();
             tokio_host::spawn("back-office", Some(plan.front_desk), office_inbox, move || {
                 let mut world = System::new(office, post, actors, seed);
                 tree::start_office(&mut world, documents, state, give_up);
+                clerks.start(&mut world);
                 world
             })?
         };
@@ -208,13 +218,15 @@ impl Server {
             shards.push(thread);
         }
 
-        let stores = Arc::<StoreWatch>::default();
+        let remote = Remote::new(post, clock.actors().clone());
+        let people = Arc::new(ClerkPool::new(&clerks, remote.clone(), clock.actors().clone()));
+        let stores = Arc::new(StoreWatch::over(people.clone()));
         runtime.spawn(stores.clone().watch(state, documents.clone()));
         runtime.spawn(forget_guest_rooms(documents.clone(), clock.clone()));
+        runtime.spawn(forget_sessions(people.clone(), clock.clone()));
 
-        let remote = Remote::new(post, clock.actors().clone());
         let tell_time = clock.clone();
-        let handle = Arc::new(StageHandle { remote, figures, clock, draining: AtomicBool::new(false), stores });
+        let handle = Arc::new(StageHandle { remote, figures, clock, draining: AtomicBool::new(false), stores, people });
         let tell_time = Arc::new(move || tell_time.now());
         let front_desk =
             FrontDesk::start(runtime.handle(), settings.front_desk, Tokens::new(key), handle.clone(), tell_time)?;
@@ -294,7 +306,7 @@ fn shutdown(grace_time: Duration) -> Shutdown {
         // Their members are gone by now.
         stage("branches", &["branch"], STAGE_DEADLINE),
         stage("users", &["user"], STAGE_DEADLINE),
-        stage("stores", &["library", "directory", "password_desk", "director"], grace_time),
+        stage("stores", &["library", "directory", "password_desk", "director", "clerk"], grace_time),
     ])
 }
 
@@ -318,6 +330,17 @@ fn join_shards(shards: Vec<ShardThread>, patience: Duration) {
             return;
         }
     }
+}
+
+/// The documents in a MongoDB. One that is away is no reason not to start: people can play, and it may come.
+async fn connected(settings: MongoSettings) -> Result<Arc<MongoDocuments>, RunError> {
+    let store = MongoDocuments::connect(settings).await.map_err(RunError::Documents)?;
+    match store.check().await {
+        Err(error @ StoreError::Incompatible { .. }) => return Err(RunError::Documents(error)),
+        Err(error) => tracing::warn!(%error, "the documents are away; people can play, and nothing is saved"),
+        Ok(()) => {}
+    }
+    Ok(store)
 }
 
 /// The tokio side: one thread, and the blocking ones, all on the front desk's core. Where that is a shard's too, who plays goes
@@ -350,6 +373,19 @@ async fn forget_guest_rooms(documents: Arc<dyn Documents>, clock: Clock) {
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "guests' rooms could not be looked through"),
+        }
+        tokio::time::sleep(FORGET_EVERY).await;
+    }
+}
+
+/// Forgets log-ins whose time is over, for as long as it is polled.
+async fn forget_sessions(people: Arc<ClerkPool>, clock: Clock) {
+    loop {
+        match people.forget_sessions(clock.now(), SESSIONS_AT_ONCE).await {
+            // There may be more than one call gives.
+            Ok(SESSIONS_AT_ONCE) => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "log-ins whose time is over could not be forgotten"),
         }
         tokio::time::sleep(FORGET_EVERY).await;
     }

@@ -6,7 +6,8 @@ use crate::{
     domain::{bucket::Rate, rate::RateSettings, room::RoomLimits},
     http::settings::FrontDeskSettings,
     net::{outbox::Bounds, socket::SocketSettings},
-    store::{EmbeddedDocumentsSettings, EmbeddedStateSettings},
+    server::clerk_pool::ClerkSettings,
+    store::{EmbeddedDocumentsSettings, EmbeddedStateSettings, MongoSettings},
 };
 
 /// The whole server's settings.
@@ -23,6 +24,10 @@ pub struct ServerSettings {
     pub stage: StageSettings,
     /// The embedded documents'.
     pub documents: EmbeddedDocumentsSettings,
+    /// Where the documents are kept instead, if anywhere.
+    pub mongodb: Option<MongoSettings>,
+    /// Those who make the calls to the documents.
+    pub clerks: ClerkSettings,
     /// The embedded live state's.
     pub state: EmbeddedStateSettings,
 }

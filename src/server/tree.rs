@@ -5,8 +5,8 @@
 //! ├── connection   many                          ├── library        permanent
 //! ├── room         many                          ├── directory      permanent
 //! ├── user         many                          ├── password_desk  permanent
-//! ├── branch       many                          └── director       permanent
-//! └── director     permanent
+//! ├── branch       many                          ├── director       permanent
+//! └── director     permanent                     └── clerk          a pool, beside the tree
 //! ```
 //!
 //! - **One for one** everywhere: no two of these share state that a failure could leave half changed. What they know of each
@@ -25,6 +25,7 @@
 //! - **The back office's** actors hold no state but queues; a fresh one over the same store is as good. Three failures in five
 //!   seconds of any of them end the server in order, for a supervisor outside to start again: rooms play on without
 //!   their store for as long as it is merely away, which is an error here, not a failure.
+//! - **Clerks** go on in place: what waits with one is asked for by others, and a call that is under way is answered.
 //! - **The first restart is at once, further ones after 10 ms doubled**, the default. While a room rests its members' input waits
 //!   in the kernel, in order. Connections do not rest: they are only closed.
 
@@ -41,9 +42,9 @@ use crate::{
         tree::{self, SupervisorPlan},
     },
     server::{
-        connection_actor::Connection, directory_keeper::DirectoryKeeper, library::Library, password_desk::PasswordDesk,
-        room_actor::RoomActor, run::RunError, settings::StageSettings, spill::branch::BranchActor, stage::Stage, user,
-        user::User,
+        clerk::Clerk, connection_actor::Connection, directory_keeper::DirectoryKeeper, library::Library,
+        password_desk::PasswordDesk, room_actor::RoomActor, run::RunError, settings::StageSettings,
+        spill::branch::BranchActor, stage::Stage, user, user::User,
     },
     store::{Documents, State},
 };
@@ -118,6 +119,7 @@ pub fn place(registry: &mut Registry, shards: usize) -> usize {
     registry.place::<DirectoryKeeper>([office]);
     registry.place::<PasswordDesk>([office]);
     registry.place::<Director<System>>([office]);
+    registry.place::<Clerk>([office]);
     office
 }
 
@@ -148,6 +150,8 @@ pub fn start_office(
     office.add::<DirectoryKeeper>(settings);
     office.add::<PasswordDesk>(settings);
     office.add::<Director<System>>(settings);
+    // What waits for them is bounded where it is asked for.
+    office.add::<Clerk>(KindSettings { recovery: Recovery::InPlace, ..settings });
     let stop = StopLimit::default();
     let plan = SupervisorPlan::new("back-office", Strategy::OneForOne)
         .actor::<Library>((), Restart::Permanent, stop, move |_| Ok(Library::new(documents.clone())))

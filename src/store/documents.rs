@@ -42,6 +42,10 @@ pub trait Documents: Send + Sync {
     /// A document of server-wide settings.
     fn load_meta<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
+    /// The keys of such documents in their order, from the one after `after` on; at most `limit` and
+    /// [`MAX_ROOMS_A_CALL`].
+    fn list_meta<'a>(&'a self, after: Option<&'a str>, limit: usize) -> StoreFuture<'a, Vec<String>>;
+
     /// Keeps a document of server-wide settings, in the place of what was there; ready once it is durable.
     fn save_meta<'a>(&'a self, key: &'a str, document: Bytes) -> StoreFuture<'a, ()>;
 

@@ -26,6 +26,16 @@ pub enum StoreError {
         /// What is counted: `entries` or `bytes`.
         unit: &'static str,
     },
+    /// Another document has this already, and only one may: what the name says (`id`, or an index's name). Nothing was done.
+    #[error("another document has this {what} already")]
+    Taken {
+        /// What both would have.
+        what: &'static str,
+    },
+    /// The document is not what the caller took it for: somebody changed or deleted it meanwhile. Nothing was done; read
+    /// it again.
+    #[error("the document was changed meanwhile")]
+    Conflict,
     /// A key or a value is longer than the store takes. Repeating does not help.
     #[error("a {what} of {bytes} bytes is over the limit of {limit} bytes")]
     TooLarge {
@@ -34,6 +44,14 @@ pub enum StoreError {
         /// How long it is.
         bytes: usize,
         /// How long it may be.
+        limit: usize,
+    },
+    /// A document is nested deeper than the store takes. Repeating does not help.
+    #[error("a document nested {depth} deep is over the limit of {limit}")]
+    TooDeep {
+        /// How deep it is.
+        depth: usize,
+        /// How deep it may be.
         limit: usize,
     },
     /// The key holds another kind of value than the operation needs: a defect of the caller.

@@ -16,6 +16,7 @@ use std::{
 
 use pianorhythm_server::{
     config::Config,
+    domain::bucket::Rate,
     protocol::{
         close::CloseCode,
         codec::Format,
@@ -183,6 +184,7 @@ fn concert(size: usize, spill_after: usize, notes: usize) {
         (config.stage.spill_pending_bytes, config.stage.spill_pending_age) = (1 << 28, Duration::from_secs(300));
         config.http.max_connections = 2 * size;
         config.http.max_connections_per_address = 2 * size;
+        config.http.connect_rate_per_address = Rate::UNLIMITED;
         (config.rooms.default_room_capacity, config.rooms.max_room_capacity) = (size as u32, size as u32);
     });
     let room = room_on(1, 0);

@@ -1,5 +1,5 @@
-//! What never becomes a WebSocket: handshakes that take for ever, connections that say nothing, too many of them, heads that are too
-//! long, and what is no HTTP.
+//! What never becomes a WebSocket: handshakes that take for ever, connections that say nothing, too many of them, at once or in a
+//! row, heads that are too long, and what is no HTTP.
 
 use std::{
     io::{Read as _, Write as _},
@@ -131,6 +131,56 @@ fn a_flood_of_connections_takes_its_own_addresss_places_and_no_others() {
     assert_eq!(counted.closed(), [("code=\"client\"".into(), 1), ("code=\"lost\"".into(), 100)].into());
     assert_eq!(counted.get("pianorhythm_front_desk_handshakes_total", "result=\"accepted\""), 101);
     ground.close("connection flood");
+}
+
+#[test]
+fn an_address_that_comes_again_and_again_is_held_to_its_pace_and_told_so_and_others_are_not() {
+    const BURST: u32 = 40;
+    const RATE: u32 = 2;
+    const TIMES: usize = 1000;
+    let pace = format!("{RATE}/s burst {BURST}");
+    let ground = Ground::with(&[("CONNECT_RATE_PER_ADDRESS", &pace), ("MAX_CONNECTIONS_PER_ADDRESS", "1000")]);
+    let address = ground.server.server.address;
+    let come = || {
+        let mut stream = knock(address, 0);
+        // It may be turned away before it has said anything.
+        let _ = stream.write_all(handshake(address).as_bytes());
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        (head, stream)
+    };
+    let begun = Instant::now();
+    let (mut let_in, mut turned_away) = (0, 0);
+    for number in 0..TIMES {
+        let (head, mut stream) = come();
+        match &head {
+            b"HTTP/1.1 101" => let_in += 1,
+            b"HTTP/1.1 429" => {
+                let told = rest(&mut stream);
+                assert!(told.contains("\r\nRetry-After: 1\r\n") && told.contains("RATE_LIMIT_EXCEEDED"), "{told}");
+                assert!(told.contains("wait before you try again"), "{told}");
+                turned_away += 1;
+            }
+            head => panic!("{}", String::from_utf8_lossy(head)),
+        }
+        if number == TIMES / 2 {
+            ground.server.server.guest(Format::Json, "Elsewhere").close();
+        }
+    }
+    let most = f64::from(BURST) + f64::from(RATE) * begun.elapsed().as_secs_f64() + 1.0;
+    println!("{let_in} let in, {turned_away} turned away in {:?}", begun.elapsed());
+    assert!(u64::from(BURST) <= let_in && let_in as f64 <= most, "{let_in} of {most}");
+    assert!(turned_away > 0, "a thousand in {:?}", begun.elapsed());
+    assert_eq!(ground.counted("pianorhythm_front_desk_refused_total", "reason=\"address_pace\""), turned_away);
+    // It has only to wait as it was told.
+    thread::sleep(Duration::from_secs(1));
+    let (head, stream) = come();
+    assert_eq!(&head, b"HTTP/1.1 101");
+    drop(stream);
+    let counted = ground.settled();
+    assert_eq!(counted.get("pianorhythm_front_desk_handshakes_total", "result=\"accepted\""), let_in + 2);
+    assert_eq!(counted.get("pianorhythm_front_desk_refused_total", ""), turned_away);
+    ground.close("reconnection flood");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //!
 //! - [`ground`] the server, what it counted, and what it must hold again afterwards · [`band`] those who play
 //! - [`attack`] many connections that do the same bad thing, a thousand frames a second
-//! - [`frames`] bad frames · [`floods`] good ones, too many · [`doors`] what never becomes a WebSocket
+//! - [`frames`] bad frames · [`floods`] good ones, too many · [`doors`] what never becomes a WebSocket, or too often
 //! - [`mixture`] all of it at once, and a minute later
 
 #![allow(clippy::disallowed_methods, reason = "these tests wait, and keep a pace")]

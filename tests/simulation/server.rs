@@ -147,7 +147,7 @@ impl Server {
             office_inbox,
             remote: Remote::new(post, clock.clone()),
             figures,
-            desk: Places::new(1000, 1000),
+            desk: Places::new(1000, 1000, Rate::UNLIMITED),
             gave_up,
             stalled: vec![0; count],
             used: vec![Duration::ZERO; count],

@@ -198,6 +198,17 @@ impl Documents for Shelf {
         })
     }
 
+    fn list_meta<'a>(&'a self, after: Option<&'a str>, limit: usize) -> StoreFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            self.late().await?;
+            let mut keys: Vec<_> = self.lock().meta.keys().cloned().collect();
+            keys.retain(|key| after.is_none_or(|after| key.as_str() > after));
+            keys.sort_unstable();
+            keys.truncate(limit);
+            Ok(keys)
+        })
+    }
+
     fn save_meta<'a>(&'a self, key: &'a str, document: Bytes) -> StoreFuture<'a, ()> {
         let given = self.give(Job::Meta(key.to_owned(), document));
         Box::pin(async { given.await.map(drop) })

@@ -3,6 +3,7 @@
 //! - [`server`] a server in the test's process · [`process`] one as people run it
 //! - [`socket`] the handshake and a raw connection · [`client`] a client that reads all the time
 //! - [`example`] the examples as programs, the echo server among them
+//! - [`ferretdb`] a MongoDB
 //! - [`figures`] what a server counts
 //! - [`say`] messages to the server · [`music`] notes · [`http`] plain requests
 
@@ -18,6 +19,7 @@ use pianorhythm_server::protocol::codec::Format;
 
 pub mod client;
 pub mod example;
+pub mod ferretdb;
 pub mod figures;
 pub mod http;
 pub mod music;

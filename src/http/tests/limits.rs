@@ -1,6 +1,7 @@
 //! What one client can take of the server.
 
 use super::*;
+use crate::domain::bucket::Rate;
 
 #[tokio::test]
 async fn a_connection_that_sends_no_whole_head_is_closed() {
@@ -65,6 +66,56 @@ async fn one_address_cannot_take_all_places() {
     drop(first.place);
     let (_third, answer) = house.knock("", "").await;
     assert_eq!(answer.status, 101);
+}
+
+#[tokio::test]
+async fn an_address_that_connects_too_often_is_told_when_to_come_again_and_nobody_else_is() {
+    let mut house = House::with(|settings| settings.pace_by_address = Rate::per_second(1, 3));
+    // Whatever came of them, they came: one leaves, one is answered, one stays.
+    drop(house.visit().await);
+    assert_eq!(house.knock("?colour=none", "").await.1.status, 400);
+    let (_here, answer) = house.knock("", "").await;
+    assert_eq!(answer.status, 101);
+    house.await_figure("pianorhythm_front_desk_accepted_total", 3).await;
+    for _ in 0..10 {
+        let mut again = house.visit().await;
+        let answer = again.answer().await;
+        assert_eq!((answer.status, answer.error().as_str()), (429, "RATE_LIMIT_EXCEEDED"), "before it has asked");
+        assert_eq!(answer.headers["retry-after"], "1");
+        assert_eq!(answer.json()["error"]["details"]["retry_after_ms"], "1000");
+        assert_eq!(again.rest().await, b"");
+    }
+    assert_eq!(house.figure("pianorhythm_front_desk_refused_total{reason=\"address_pace\"}").await, 10);
+    assert_eq!(house.figure("pianorhythm_front_desk_refused_total{reason=\"address_cap\"}").await, 0);
+
+    let mut other = Client::from([127, 0, 0, 2], house.public).await;
+    other.send(handshake("", "")).await;
+    assert_eq!(other.answer().await.status, 101);
+    assert_eq!(house.admitted().await.session.address.to_string(), "127.0.0.1");
+    assert_eq!(house.admitted().await.session.address.to_string(), "127.0.0.2");
+
+    house.pass(1000);
+    let (_again, answer) = house.knock("", "").await;
+    assert_eq!(answer.status, 101);
+    assert_eq!(house.visit().await.answer().await.status, 429, "one a second");
+}
+
+#[tokio::test]
+async fn requests_on_a_connection_that_is_there_are_not_paced() {
+    let house = House::with(|settings| settings.pace_by_address = Rate::per_second(1, 1));
+    let mut client = house.visit().await;
+    for _ in 0..20 {
+        client.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn operators_may_always_come() {
+    let house = House::with(|settings| settings.pace_by_address = Rate::per_second(1, 1));
+    for _ in 0..20 {
+        assert_eq!(house.ask("GET /health/detailed").await.status, 200);
+    }
 }
 
 #[tokio::test]

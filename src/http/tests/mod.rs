@@ -15,7 +15,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -122,6 +122,8 @@ struct House {
     stage: Arc<TestStage>,
     admissions: mpsc::UnboundedReceiver<Admission>,
     tokens: Tokens,
+    /// The milliseconds that have passed since [`NOW`].
+    passed: Arc<AtomicU64>,
 }
 
 impl House {
@@ -149,14 +151,24 @@ impl House {
             reports: AtomicUsize::new(0),
         });
         let tokens = Tokens::new(SigningKey::generate().unwrap());
-        let (clock, staged) = (Arc::new(|| NOW), Arc::<TestStage>::clone(&stage));
+        let passed = Arc::new(AtomicU64::new(0));
+        let clock = Arc::new({
+            let passed = Arc::clone(&passed);
+            move || NOW + Duration::from_millis(passed.load(Relaxed))
+        });
+        let staged = Arc::<TestStage>::clone(&stage);
         let desk = FrontDesk::start(&Handle::current(), settings, tokens.clone(), staged, clock).unwrap();
         let (public, admin) = (desk.local_addr(), desk.admin_addr().unwrap());
-        Self { desk: Some(desk), public, admin, stage, admissions, tokens }
+        Self { desk: Some(desk), public, admin, stage, admissions, tokens, passed }
     }
 
     fn decide(&self, verdict: Verdict) {
         *self.stage.verdict.lock().unwrap() = verdict;
+    }
+
+    /// Lets time pass for the front desk.
+    fn pass(&self, ms: u64) {
+        self.passed.fetch_add(ms, Relaxed);
     }
 
     async fn admitted(&mut self) -> Admission {
@@ -236,6 +248,13 @@ struct Answer {
 impl Client {
     async fn of(address: SocketAddr) -> Self {
         Self { socket: TcpStream::connect(address).await.unwrap(), read: Vec::new() }
+    }
+
+    /// One that comes from another address of this machine.
+    async fn from(source: [u8; 4], address: SocketAddr) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        Self { socket: socket.connect(address).await.unwrap(), read: Vec::new() }
     }
 
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -1,7 +1,10 @@
 //! Whose address counts when a proxy stands between.
 
 use super::*;
-use crate::http::proxy_protocol::tests::{header, tcp4};
+use crate::{
+    domain::bucket::Rate,
+    http::proxy_protocol::tests::{header, tcp4},
+};
 
 fn trust(network: &str) -> impl FnOnce(&mut FrontDeskSettings) {
     let network = network.parse().unwrap();
@@ -43,6 +46,60 @@ async fn clients_behind_a_proxy_have_their_own_shares() {
     drop(first);
     again.send(handshake("", FORWARDED)).await;
     assert_eq!(again.answer().await.status, 101, "the same connection, once there is room");
+}
+
+#[tokio::test]
+async fn clients_behind_a_proxy_have_their_own_paces_and_its_connection_stays() {
+    let house = House::with(|settings| {
+        trust("127.0.0.0/8")(settings);
+        settings.pace_by_address = Rate::per_second(1, 2);
+    });
+    let from = |client: u8| format!("X-Forwarded-For: 198.51.100.{client}\r\n");
+    let mut proxy = house.visit().await;
+    let forward = async |proxy: &mut Client, headers: &str| {
+        proxy.send(handshake("", headers)).await;
+        proxy.answer().await
+    };
+    // Attempts that come to nothing count: each costs a look at what it brings.
+    let wrong = format!("{}Authorization: Bearer wrong\r\n", from(7));
+    assert_eq!(forward(&mut proxy, &wrong).await.status, 401);
+    assert_eq!(forward(&mut proxy, &wrong).await.status, 401);
+    for _ in 0..3 {
+        let answer = forward(&mut proxy, &wrong).await;
+        assert_eq!((answer.status, answer.error().as_str()), (429, "RATE_LIMIT_EXCEEDED"));
+        assert_eq!(answer.headers["retry-after"], "1");
+    }
+    assert_eq!(house.figure("pianorhythm_front_desk_handshakes_total{result=\"address_pace\"}").await, 3);
+    assert_eq!(house.figure("pianorhythm_front_desk_refused_total{reason=\"address_pace\"}").await, 0);
+    // Other requests go through, and others' handshakes.
+    proxy.send(format!("GET /health HTTP/1.1\r\nHost: a\r\n{}\r\n", from(7))).await;
+    assert_eq!(proxy.answer().await.status, 200);
+    assert_eq!(forward(&mut proxy, &from(8)).await.status, 101);
+    house.pass(1000);
+    let (_again, answer) = house.knock("", &from(7)).await;
+    assert_eq!(answer.status, 101);
+}
+
+#[tokio::test]
+async fn clients_that_a_proxy_header_names_have_their_own_paces() {
+    let house = House::with(|settings| {
+        proxy_protocol("127.0.0.0/8")(settings);
+        (settings.max_connections_by_address, settings.pace_by_address) = (10, Rate::per_second(1, 1));
+    });
+    let come = async |client: u8| {
+        let mut socket = house.visit().await;
+        socket.send([tcp4([198, 51, 100, client]), handshake("", "").into_bytes()].concat()).await;
+        let answer = socket.answer().await;
+        (socket, answer.status)
+    };
+    let (_first, status) = come(7).await;
+    assert_eq!(status, 101);
+    assert_eq!(come(7).await.1, 429);
+    assert_eq!(house.figure("pianorhythm_front_desk_refused_total{reason=\"address_pace\"}").await, 1);
+    let (_other, status) = come(8).await;
+    assert_eq!(status, 101);
+    house.pass(1000);
+    assert_eq!(come(7).await.1, 101);
 }
 
 fn proxy_protocol(network: &str) -> impl FnOnce(&mut FrontDeskSettings) {

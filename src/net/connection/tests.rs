@@ -1,5 +1,5 @@
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
 };
 
@@ -45,4 +45,27 @@ fn only_a_socket_that_was_full_is_unblocked() {
         wire.push(vec![0; 16 * 1024].into(), Class::Essential, NOW, &Bounds::default());
     }
     assert!(wire.note_ready(false, true));
+}
+
+#[test]
+fn gaps_that_wait_to_be_told_go_before_what_was_kept_elsewhere() {
+    let (mut client, mut wire) = connected();
+    let bounds = Bounds { shed_bytes: 100, ..Bounds::default() };
+    let note = |sequence| Class::Midi { participant: 1, sequence };
+    // It falls behind here: the first note goes, and the second with it.
+    wire.push(vec![1; 60].into(), note(1), NOW, &bounds);
+    wire.push(vec![2; 60].into(), note(2), NOW, &bounds);
+    assert!(wire.outbox().has_gaps());
+
+    let mut kept = Outbox::default();
+    kept.push(Bytes::from_static(b"kept elsewhere"), note(3), NOW, &bounds);
+    wire.absorb(kept, NOW, &bounds);
+    assert_eq!(wire.flush(NOW, &bounds), WriteOutcome::Drained);
+    wire.finish();
+
+    let mut told = Vec::new();
+    client.read_to_end(&mut told).unwrap();
+    let gap = ClientMessage::event(Message::Gap(Gap { participant: 1, next_sequence: 3 }));
+    let expected = [&frame::message(Format::Protobuf, &gap)[..], b"kept elsewhere"].concat();
+    assert_eq!(told, expected);
 }

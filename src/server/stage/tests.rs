@@ -18,6 +18,7 @@ use crate::{
         table::Phase,
     },
     domain::{
+        bucket::Rate,
         identity::{Profile, Role, Session, Status},
         lobby::lobby_key,
     },
@@ -79,7 +80,7 @@ impl Bench {
             chance: Chance::from_seed(1),
             give_up,
         };
-        let places = Places::new(100, 100);
+        let places = Places::new(100, 100, Rate::UNLIMITED);
         let (_office, other) = (inboxes.pop().unwrap(), inboxes.pop().unwrap());
         Self { stage: Stage::new(parts), other, _office, clock, places, next: 0 }
     }

@@ -17,6 +17,7 @@ use crate::{
     store::{
         StoreError,
         documents::{Documents, MAX_DOCUMENT_BYTES, SavedRoom},
+        people::holdings::in_rooms,
     },
 };
 
@@ -37,6 +38,7 @@ macro_rules! documents_contract {
             rooms_are_listed_in_pages_in_order_of_their_keys
             rooms_of_guests_are_forgotten_when_unused_and_others_stay
             a_room_used_again_is_not_forgotten
+            what_a_user_owns_and_said_is_found_in_all_rooms
             settings_documents_come_back_as_they_were_saved
             a_document_that_is_too_long_is_refused
             a_working_store_says_so_and_a_closed_one_refuses
@@ -45,7 +47,8 @@ macro_rules! documents_contract {
     (@cases $factory:path: $($case:ident)*) => {
         $(#[tokio::test]
         async fn $case() {
-            let (store, _kept) = $factory().await;
+            use $crate::store::contract::Given as _;
+            let Some((store, _kept)) = $factory().await.given() else { return };
             $crate::store::contract::documents::$case(&*store).await;
         })*
     };
@@ -281,6 +284,27 @@ pub async fn a_room_used_again_is_not_forgotten(store: &dyn Documents) {
     assert_eq!(listed(store, 10).await, ["deleted", "taken over"]);
 }
 
+pub async fn what_a_user_owns_and_said_is_found_in_all_rooms(store: &dyn Documents) {
+    for (room, owner) in [("a", "clara"), ("b", "robert"), ("c", "clara")] {
+        save(store, RoomRecord { owner: Some(owner.into()), ..record(room) }).await;
+        say(store, room, &format!("in {room}")).await;
+        let other = ChatLine { user_id: "robert".into(), ..line("another's") };
+        store.save(RoomChange::Chat { key: key(room), line: other }).await.unwrap();
+    }
+    let (mut rooms, mut lines, mut after) = (Vec::new(), Vec::new(), None);
+    loop {
+        let (found, next) = in_rooms(store, &"clara".into(), after.as_ref(), 2).await.unwrap();
+        rooms.extend(found.rooms.into_iter().map(|room| room.key));
+        lines.extend(found.lines.into_iter().map(|(room, line)| (room, line.text)));
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(rooms, [key("a"), key("c")]);
+    assert_eq!(lines, ["a", "b", "c"].map(|room| (key(room), format!("in {room}"))));
+}
+
 pub async fn settings_documents_come_back_as_they_were_saved(store: &dyn Documents) {
     assert_eq!(store.load_meta("motd").await, Ok(None));
     for document in [&b"hello"[..], &[0, 255, 10], b""] {
@@ -288,6 +312,13 @@ pub async fn settings_documents_come_back_as_they_were_saved(store: &dyn Documen
         assert_eq!(store.load_meta("motd").await, Ok(Some(Bytes::from_static(document))));
     }
     assert_eq!(store.load_meta("other").await, Ok(None));
+    for key in ["$ne", "a.b"] {
+        store.save_meta(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    assert_eq!(store.list_meta(None, 10).await.unwrap(), ["$ne", "a.b", "motd"]);
+    assert_eq!(store.list_meta(None, 2).await.unwrap(), ["$ne", "a.b"]);
+    assert_eq!(store.list_meta(Some("a.b"), 2).await.unwrap(), ["motd"]);
+    assert_eq!(store.load_meta("{\"$gt\":\"\"}").await, Ok(None));
 }
 
 pub async fn a_document_that_is_too_long_is_refused(store: &dyn Documents) {

@@ -3,6 +3,7 @@
 //! One thread writes, in group commits; reads are snapshots, on tokio's blocking threads. Nothing waits without
 //! bound: the queue is bounded in requests and bytes, and every call has its deadline.
 
+mod collections;
 mod file;
 mod tables;
 mod writer;
@@ -36,6 +37,7 @@ use crate::{
     protocol::{ids::RoomKey, time::Timestamp},
     store::{
         StoreError,
+        collection::{Collection, Collections, Draft, Expected, Found, Query, Record},
         documents::{Documents, MAX_DOCUMENT_BYTES, MAX_ROOMS_A_CALL, RoomsPage, SavedRoom},
         embedded_documents::{
             file::{DocumentFile, Open, StoreFailure},
@@ -222,7 +224,7 @@ impl Documents for EmbeddedDocuments {
         Box::pin(async move {
             match outcome.await? {
                 Outcome::Forgotten(keys) => Ok(keys),
-                Outcome::Done => Ok(Vec::new()),
+                _ => Ok(Vec::new()),
             }
         })
     }
@@ -230,6 +232,11 @@ impl Documents for EmbeddedDocuments {
     fn load_meta<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let key = key.to_owned();
         Box::pin(self.read(move |snapshot| tables::load_meta(snapshot, &key)))
+    }
+
+    fn list_meta<'a>(&'a self, after: Option<&'a str>, limit: usize) -> StoreFuture<'a, Vec<String>> {
+        let (after, limit) = (after.map(str::to_owned), limit.clamp(1, MAX_ROOMS_A_CALL));
+        Box::pin(self.read(move |snapshot| tables::list_meta(snapshot, after.as_deref(), limit)))
     }
 
     fn save_meta<'a>(&'a self, key: &'a str, document: Bytes) -> StoreFuture<'a, ()> {
@@ -244,6 +251,45 @@ impl Documents for EmbeddedDocuments {
 
     fn close(&self) -> StoreFuture<'_, ()> {
         done(self.submit(Ok(Work::Close)))
+    }
+}
+
+impl Collections for EmbeddedDocuments {
+    fn get<'a>(&'a self, collection: &'static Collection, id: &'a str) -> StoreFuture<'a, Option<Record>> {
+        let id = id.to_owned();
+        Box::pin(self.read(move |snapshot| collections::get(snapshot, collection, &id)))
+    }
+
+    fn write<'a>(&'a self, collection: &'static Collection, draft: Draft, expected: Expected) -> StoreFuture<'a, u64> {
+        let work = draft.check().map(|()| Work::Change(Change::Write { collection, draft, expected }));
+        let outcome = self.submit(work);
+        Box::pin(async move {
+            match outcome.await? {
+                Outcome::Written(revision) => Ok(revision),
+                Outcome::Refused(error) => Err(error),
+                outcome => unreachable!("a write does not come to {outcome:?}"),
+            }
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        collection: &'static Collection,
+        id: &'a str,
+        revision: Option<u64>,
+    ) -> StoreFuture<'a, bool> {
+        let outcome = self.submit(Ok(Work::Change(Change::Remove { collection, id: id.to_owned(), revision })));
+        Box::pin(async move {
+            match outcome.await? {
+                Outcome::Removed(was_there) => Ok(was_there),
+                Outcome::Refused(error) => Err(error),
+                outcome => unreachable!("a deletion does not come to {outcome:?}"),
+            }
+        })
+    }
+
+    fn list<'a>(&'a self, collection: &'static Collection, query: Query) -> StoreFuture<'a, Found> {
+        Box::pin(self.read(move |snapshot| collections::list(snapshot, collection, &query)))
     }
 }
 

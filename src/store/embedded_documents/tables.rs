@@ -15,13 +15,25 @@ use crate::{
     protocol::{ids::RoomKey, time::Timestamp},
     store::{
         StoreError,
+        collection::{Collection, Draft, Expected},
         documents::{MAX_ROOMS_A_CALL, RoomsPage, SavedRoom},
-        embedded_documents::file::StoreFailure,
+        embedded_documents::{
+            collections::{self, Shelves},
+            file::StoreFailure,
+        },
     },
 };
 
-/// The version of what this server writes. A change that older servers would misread makes it one more.
-const SCHEMA_VERSION: u64 = 1;
+/// What makes a file of each version, from 1 on, one of the next: each runs once, in one transaction with the others.
+/// A change that older servers would misread is one more.
+const MIGRATIONS: &[Migration] = &[
+    // 2: collections of documents. Rooms stay as they were.
+    |transaction| collections::Shelves::open(transaction).map(drop),
+];
+/// The version of what this server writes.
+pub const SCHEMA_VERSION: u64 = MIGRATIONS.len() as u64 + 1;
+
+type Migration = fn(&WriteTransaction) -> Result<(), StoreFailure>;
 
 const SCHEMA: TableDefinition<&str, u64> = TableDefinition::new("schema");
 /// Records by the room's key.
@@ -55,6 +67,16 @@ pub enum Change {
         key: String,
         document: Bytes,
     },
+    Write {
+        collection: &'static Collection,
+        draft: Draft,
+        expected: Expected,
+    },
+    Remove {
+        collection: &'static Collection,
+        id: String,
+        revision: Option<u64>,
+    },
 }
 
 impl Change {
@@ -64,7 +86,8 @@ impl Change {
             Self::SaveRoom { document, .. } | Self::AddLine { document, .. } | Self::SaveMeta { document, .. } => {
                 document.len()
             }
-            Self::DeleteRoom { .. } | Self::ForgetGuestRooms { .. } => 0,
+            Self::Write { draft, .. } => draft.document.len(),
+            Self::DeleteRoom { .. } | Self::ForgetGuestRooms { .. } | Self::Remove { .. } => 0,
         }
     }
 }
@@ -74,6 +97,10 @@ impl Change {
 pub enum Outcome {
     Done,
     Forgotten(Vec<RoomKey>),
+    Written(u64),
+    Removed(bool),
+    /// Nothing was changed, for a reason that lies in what is there.
+    Refused(StoreError),
 }
 
 /// Makes the tables of a new file; tells whether there is something to commit.
@@ -85,14 +112,17 @@ pub fn prepare(transaction: &WriteTransaction) -> Result<bool, StoreFailure> {
     let found = schema.get("version")?.map(|version| version.value());
     match found {
         Some(SCHEMA_VERSION) => return Ok(false),
-        Some(found) => {
+        Some(found) if found > SCHEMA_VERSION => {
             return Err(StoreFailure { error: StoreError::Incompatible { found, supported: SCHEMA_VERSION } });
         }
-        None => {}
+        // Reads find every table there from the first commit on.
+        _ => drop(Tables::open(transaction)?),
+    }
+    let done = found.map_or(0, |version| version.saturating_sub(1)) as usize;
+    for migration in &MIGRATIONS[done..] {
+        migration(transaction)?;
     }
     schema.insert("version", SCHEMA_VERSION)?;
-    // Reads find every table there from the first commit on.
-    Tables::open(transaction)?;
     Ok(true)
 }
 
@@ -102,6 +132,7 @@ pub struct Tables<'t> {
     chat: Table<'t, (&'static str, u64), &'static [u8]>,
     guest_rooms: Table<'t, (u64, &'static str), ()>,
     meta: Table<'t, &'static str, &'static [u8]>,
+    shelves: Shelves<'t>,
 }
 
 impl<'t> Tables<'t> {
@@ -112,6 +143,7 @@ impl<'t> Tables<'t> {
             chat: transaction.open_table(CHAT)?,
             guest_rooms: transaction.open_table(GUEST_ROOMS)?,
             meta: transaction.open_table(META)?,
+            shelves: Shelves::open(transaction)?,
         })
     }
 
@@ -127,6 +159,8 @@ impl<'t> Tables<'t> {
             Change::SaveMeta { key, document } => {
                 self.meta.insert(key.as_str(), &**document)?;
             }
+            Change::Write { collection, draft, expected } => return self.shelves.write(collection, draft, *expected),
+            Change::Remove { collection, id, revision } => return self.shelves.remove(collection, id, *revision),
         }
         Ok(Outcome::Done)
     }
@@ -253,6 +287,17 @@ pub fn list_rooms(
 pub fn load_meta(snapshot: &ReadTransaction, key: &str) -> Result<Option<Bytes>, StoreFailure> {
     let document = snapshot.open_table(META)?.get(key)?;
     Ok(document.map(|document| Bytes::copy_from_slice(document.value())))
+}
+
+/// See [`Documents::list_meta`](crate::store::Documents::list_meta).
+pub fn list_meta(snapshot: &ReadTransaction, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreFailure> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let table = snapshot.open_table(META)?;
+    let mut keys = Vec::new();
+    for entry in table.range::<&str>((after.map_or(Unbounded, Excluded), Unbounded))?.take(limit) {
+        keys.push(entry?.0.value().to_owned());
+    }
+    Ok(keys)
 }
 
 fn decoded<T: DeserializeOwned>(key: &str, document: &[u8]) -> Result<T, StoreFailure> {

@@ -10,8 +10,9 @@ use redb::{BackendError, StorageBackend, TableDefinition, backends::FileBackend}
 
 use super::*;
 use crate::store::{
+    collections_contract,
     contract::documents::{key, line, record},
-    documents_contract,
+    documents_contract, people_contract,
 };
 
 fn path_in(folder: &tempfile::TempDir) -> PathBuf {
@@ -33,6 +34,8 @@ async fn embedded() -> (Arc<EmbeddedDocuments>, tempfile::TempDir) {
 }
 
 documents_contract!(embedded);
+collections_contract!(embedded);
+people_contract!(embedded);
 
 fn save_room(name: &str) -> RoomChange {
     RoomChange::Save(Box::new(record(name)))
@@ -110,9 +113,77 @@ fn a_file_of_a_newer_server_is_refused_and_left_as_it_is() {
     drop(database);
     for _ in 0..2 {
         let error = EmbeddedDocuments::open(&path_in(&folder), Default::default()).unwrap_err();
-        assert_eq!(error, StoreError::Incompatible { found: 99, supported: 1 });
+        assert_eq!(error, StoreError::Incompatible { found: 99, supported: tables::SCHEMA_VERSION });
         assert!(error.to_string().contains("run a newer server"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_opens_with_its_rooms_and_takes_peoples_documents_and_is_migrated_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // As the first version wrote it: its tables and its number.
+    let database = redb::Database::create(path_in(&folder)).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let rooms: TableDefinition<&str, &[u8]> = TableDefinition::new("rooms");
+    let chat: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("chat");
+    let guest_rooms: TableDefinition<(u64, &str), ()> = TableDefinition::new("guest_rooms");
+    let meta: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+    let schema: TableDefinition<&str, u64> = TableDefinition::new("schema");
+    let record_of_jazz = serde_json::to_vec(&record("jazz")).unwrap();
+    transaction.open_table(rooms).unwrap().insert("jazz", &*record_of_jazz).unwrap();
+    let line_of_jazz = serde_json::to_vec(&line("hello")).unwrap();
+    transaction.open_table(chat).unwrap().insert(("jazz", 1), &*line_of_jazz).unwrap();
+    transaction.open_table(guest_rooms).unwrap();
+    transaction.open_table(meta).unwrap();
+    transaction.open_table(schema).unwrap().insert("version", 1).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+
+    for opening in 0..2 {
+        let store = opened(&folder);
+        let room = store.load_room(&key("jazz")).await.unwrap().unwrap();
+        assert_eq!((room.record, room.chat), (record("jazz"), vec![line("hello")]));
+        let clara = crate::store::contract::people::user("clara");
+        match opening {
+            0 => drop(crate::store::document::insert(&*store, &clara).await.unwrap()),
+            _ => assert!(crate::store::people::Users::user(&*store, &clara.id).await.unwrap().is_some()),
+        }
+        store.close().await.unwrap();
+        let database = redb::Database::open(path_in(&folder)).unwrap();
+        let version = redb::ReadableDatabase::begin_read(&database).unwrap().open_table(schema).unwrap();
+        assert_eq!(version.get("version").unwrap().unwrap().value(), tables::SCHEMA_VERSION);
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_does_not_decode_is_told_to_who_asks_for_it_and_to_nobody_else() {
+    use crate::store::{
+        contract::people::user,
+        document::{self, Document as _},
+        people::{User, Users as _},
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    document::insert(&*store, &user("clara")).await.unwrap();
+    store.close().await.unwrap();
+    let database = redb::Database::open(path_in(&folder)).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let documents: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("documents");
+    transaction.open_table(documents).unwrap().insert(("users", "broken"), &b"?"[..]).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+
+    let store = opened(&folder);
+    let broken = User { id: "broken".into(), ..user("other") };
+    let (insert, rename) = futures_util::join!(
+        document::insert(&*store, &broken),
+        store.change_user(&broken.id, |_| document::Verdict::Keep(()))
+    );
+    assert!(matches!(insert, Err(StoreError::Corrupt { ref key, .. }) if key == "users/broken"), "{insert:?}");
+    assert!(matches!(rename, Err(StoreError::Corrupt { .. })), "{rename:?}");
+    assert!(matches!(store.delete(User::COLLECTION, "broken", None).await, Err(StoreError::Corrupt { .. })));
+    assert_eq!(store.counts().failed, 0, "the file is well");
+    assert_eq!(store.user_by_name("clara").await.unwrap().unwrap().document, user("clara"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::{
         parcel::Registry,
     },
     domain::{
+        bucket::Rate,
         identity::{Profile, Role, Session, Status},
         room::{NewRoom, Room},
     },
@@ -85,7 +86,7 @@ impl Hall {
         });
         let stages = stages.collect();
         let _office = inboxes.pop().unwrap();
-        Self { stages, inboxes, _office, clock, places: Places::new(1000, 1000), next: 0 }
+        Self { stages, inboxes, _office, clock, places: Places::new(1000, 1000, Rate::UNLIMITED), next: 0 }
     }
 
     /// Opens a room on shard 0, or another, and returns its name. Its first member will own it.

@@ -47,8 +47,9 @@ Examples:
     /// Everything that a bad client can do, kind by kind, beside a playing band
     ///
     /// The band plays in quiet first, then beside each kind. Run it against a server with its own limits, not those of
-    /// config/load.toml, which lifts what this is to try: the band comes from many addresses. A kind whose connections
-    /// are neither answered nor closed with a code that fits fails the run.
+    /// config/load.toml, which lifts what this is to try: the band comes from many addresses. Each kind comes from one, and is
+    /// held back where that connects too often (HTTP 429) or too much (503): with CONNECT_RATE_PER_ADDRESS=unlimited all its
+    /// frames arrive. A kind whose connections are neither answered nor closed with a code that fits fails the run.
     #[command(after_help = "\
 Examples:
   loadtest hostile --pid 4711 --max-ratio 1.5 --report hostile.html

@@ -20,6 +20,9 @@ const LAST_ANSWER: Duration = Duration::from_secs(3);
 /// put down to that.
 const ENDED_PERCENT: u64 = 2;
 
+/// How those are answered who come too often.
+const HELD_BACK: [&str; 2] = ["HTTP 429", "HTTP 503"];
+
 /// A flood of frames of one kind.
 pub struct Flood {
     /// What.
@@ -40,6 +43,8 @@ struct Attacker {
     is_ready: bool,
     /// It has sent what is to end it.
     is_doomed: bool,
+    /// It was not let in. It comes again when its next frame is due, so that such a flood keeps its rate.
+    is_turned_away: bool,
 }
 
 impl Act for Flood {
@@ -63,6 +68,9 @@ impl Act for Flood {
             if !is_over && now >= next {
                 let number = due as usize % self.attackers;
                 due += 1;
+                if attackers[number].is_turned_away {
+                    attackers[number] = self.open(scene, &mut crowd, number)?;
+                }
                 if attackers[number].is_ready {
                     self.send(&mut attackers[number], number, due, scene, &mut crowd, &mut chance, &mut beside)?;
                 } else {
@@ -72,7 +80,7 @@ impl Act for Flood {
             }
             for (member, said) in crowd.turn(if is_over { until + LAST_ANSWER } else { next })? {
                 let Some(number) = attackers.iter().position(|attacker| attacker.member == member) else { continue };
-                let is_end = matches!(said, Said::Closed(_) | Said::Ended | Said::Answered(_));
+                let is_end = matches!(said, Said::Closed(_) | Said::Ended);
                 self.hear(&mut attackers[number], said, &mut beside);
                 if is_end && !is_over {
                     attackers[number] = self.open(scene, &mut crowd, number)?;
@@ -92,7 +100,7 @@ impl Flood {
         };
         let request = scene.target.request(&format!("?name=hostile{room}"));
         let member = crowd.request(scene.target.connect_from(Some(self.source))?, &request)?;
-        Ok(Attacker { member, is_ready: false, is_doomed: false })
+        Ok(Attacker { member, is_ready: false, is_doomed: false, is_turned_away: false })
     }
 
     #[allow(clippy::too_many_arguments, reason = "all of them are the loop's own")]
@@ -139,7 +147,7 @@ impl Flood {
                 beside.count("ended without a code");
             }
             Said::Answered(status) => {
-                attacker.is_doomed = false;
+                attacker.is_turned_away = true;
                 beside.count(format!("HTTP {status}"));
             }
             _ => {}
@@ -167,6 +175,12 @@ impl Flood {
         let ended = beside.counts.get("ended without a code").copied().unwrap_or(0);
         if ended * 100 > (ended + closed) * ENDED_PERCENT && self.kind.fate() != Fate::Cut {
             beside.failures.push(format!("{ended} connections ended without a code, {closed} with one"));
+        }
+        // An address that comes too often, or is there too often, is told to wait: that is an answer.
+        let other =
+            beside.counts.keys().filter(|what| what.starts_with("HTTP ") && !HELD_BACK.contains(&what.as_str()));
+        for what in other.cloned().collect::<Vec<_>>() {
+            beside.failures.push(format!("a handshake as it should be was answered with {what}"));
         }
         if !beside.counts.contains_key("frames sent") {
             beside.failures.push("nothing was sent: no connection was let in".into());

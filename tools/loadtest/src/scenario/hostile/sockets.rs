@@ -18,9 +18,10 @@ const BYTE_EVERY: Duration = Duration::from_secs(1);
 /// How long a server may take to lose patience, by default 10 s, and some. Shorter runs do not see the end of it.
 const PATIENCE: Duration = Duration::from_secs(14);
 
-/// How connections with too long a head end; a reset for what was not read may overtake the answer, and at the end some wait for theirs.
-const LONG_HEADS_END: [&str; 5] =
-    ["connections", "HTTP 431", "HTTP 503", "ended by the server", "still open at the end"];
+/// How connections with too long a head end: held back where there are too many, too; a reset for what was not read may overtake the
+/// answer, and at the end some wait for theirs.
+const LONG_HEADS_END: [&str; 6] =
+    ["connections", "HTTP 429", "HTTP 431", "HTTP 503", "ended by the server", "still open at the end"];
 /// What a server takes of a request's head, and some.
 const LONG_HEAD: usize = 20_000;
 
