@@ -8,9 +8,11 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pianorhythm_server::{
     domain::{
+        bucket::Bucket,
         identity::{Profile, Role, Status},
-        quota::CarriedQuota,
+        quota::{CarriedQuota, QuotaSettings},
         room::{Effect, NewRoom, PasswordProof, Room, RoomLimits, SeatRequest},
+        room_settings::{NoteQuota, RoomKind},
     },
     net::{
         decoder::{Decoder, Payload, Step},
@@ -29,6 +31,8 @@ use pianorhythm_server::{
 
 /// A full room by default.
 const MEMBERS: u64 = 20;
+/// A concert.
+const CONCERT: u64 = 1000;
 const START: Timestamp = Timestamp::from_ms(1_700_000_000_000);
 /// Between two notes of one player: within its quota.
 const PACE: Duration = Duration::from_millis(50);
@@ -158,14 +162,7 @@ fn pieces(criterion: &mut Criterion) {
     }
     group.finish();
 
-    criterion.bench_function("room/play", |bencher| {
-        let mut player = Player::new();
-        let notes = [note(true), note(false)];
-        bencher.iter(|| {
-            player.pressed = !player.pressed;
-            player.play(notes[usize::from(!player.pressed)].clone())
-        });
-    });
+    decide(criterion);
 
     let mut group = criterion.benchmark_group("outbound");
     let message = relayed();
@@ -174,14 +171,48 @@ fn pieces(criterion: &mut Criterion) {
             bencher.iter(|| frame::message(format, black_box(&message)));
         });
     }
-    group.throughput(Throughput::Elements(MEMBERS));
-    group.bench_function(format!("queue for {MEMBERS}"), |bencher| {
-        let frame = frame::message(Format::Protobuf, &message);
-        let mut outboxes: Vec<_> = (0..MEMBERS).map(|_| Outbox::default()).collect();
-        let mut sequence = 0;
+    for members in [MEMBERS, CONCERT] {
+        group.throughput(Throughput::Elements(members));
+        group.bench_function(format!("queue for {members}"), |bencher| {
+            let frame = frame::message(Format::Protobuf, &message);
+            let mut outboxes: Vec<_> = (0..members).map(|_| Outbox::default()).collect();
+            let mut sequence = 0;
+            bencher.iter(|| {
+                sequence += 1;
+                queue(&mut outboxes, black_box(&frame), sequence, START);
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The room's decision, and the quota in it by itself.
+fn decide(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("room");
+    group.bench_function("play", |bencher| {
+        let mut player = Player::new();
+        let notes = [note(true), note(false)];
         bencher.iter(|| {
-            sequence += 1;
-            queue(&mut outboxes, black_box(&frame), sequence, START);
+            player.pressed = !player.pressed;
+            player.play(notes[usize::from(!player.pressed)].clone())
+        });
+    });
+    group.bench_function("play, and be refused: the quota is spent", |bencher| {
+        let mut player = Player::new();
+        let press = note(true);
+        // As fast as that no token flows in.
+        let mut play = || player.room.play(Participant(7), press.clone(), START, &mut player.effects);
+        while play().is_ok() {}
+        bencher.iter(|| assert!(play().is_err()));
+    });
+    let quota = QuotaSettings::default();
+    group.bench_function("quota", |bencher| {
+        let mut bucket = Bucket::default();
+        let mut now = START;
+        bencher.iter(|| {
+            now = now + PACE;
+            let rate = quota.rate(RoomKind::Public, NoteQuota::Standard, black_box(true));
+            assert!(black_box(&mut bucket).try_take(rate, 1, now));
         });
     });
     group.finish();

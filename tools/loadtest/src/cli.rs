@@ -1,14 +1,19 @@
 //! The command line: what can be said, and what it means.
 
-use std::{
-    ffi::OsString,
-    fs, io,
-    path::{Path, PathBuf},
+use std::{collections::BTreeMap, ffi::OsString, fmt, fs, io, path::Path};
+
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::{
+    common::Common,
+    compare, floor,
+    outcome::Outcome,
+    report,
+    scenario::Scenario,
+    script::{self, Script},
+    settings::settings,
+    summary::Summary,
 };
-
-use clap::{Args, Parser, Subcommand};
-
-use crate::{compare, floor, outcome::Outcome, report, scenario, summary};
 
 const LONG_ABOUT: &str = "\
 Loads a PianoRhythm server with players who check and time every note they hear.
@@ -26,12 +31,37 @@ Examples:
   taskset -c 1 loadtest concert --pid $! --players 10 --listeners 990 --rate 20 --json concert.json
   taskset -c 0 loadtest floor --port 9000 &                        the least that a relay can cost,
   taskset -c 1 loadtest band --url ws://127.0.0.1:9000 --pid $!    measured alike
+  taskset -c 1 loadtest run sparse.toml --pid $!                   what a file says
 
 Exit codes:
   0  the run passed
   1  notes were lost, doubled or reordered, or something else was wrong: it is told
-  2  the command line is wrong
+  2  the command line is wrong, or what the file of `run` says
   3  it could not be run: no server, no permission, no such file";
+
+const SCRIPT: &str = "\
+Each [[run]] names its scenario, and any arguments of it as on the command line, without the dashes; [common] has those that \
+hold for all. A run may have a name; where several write to the same file, it goes before the ending.
+
+  [common]
+  seconds = 30
+  json = \"result.json\"        # result.sparse.json and result.hostile.json
+
+  [[run]]
+  name = \"sparse\"
+  scenario = \"band\"
+  rooms = 50
+  rate = 5
+
+  [[run]]
+  scenario = \"hostile\"
+  kinds = [\"ping-flood\", \"text\"]
+
+tools/loadtest/scenarios/ has files for what the server is held to.
+
+Examples:
+  loadtest run sparse.toml --pid 4711 --json sparse.json
+  loadtest run storms.toml --only churn,slow-readers --seconds 5";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -46,39 +76,16 @@ pub struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Many rooms in which everybody plays
-    #[command(after_help = "\
-Examples:
-  loadtest band                                                    50 rooms × 20 players × 5 notes/s: 95 000 deliveries/s
-  loadtest band --rooms 20 --members 50 --rate 20                  980 000/s
-  loadtest band --seconds 60 --pid 4711 --admin 127.0.0.1:9090 --json band.json")]
-    Band(scenario::band::Band),
-    /// One room with few players and many listeners
-    Concert(scenario::concert::Concert),
-    /// Connections that do nothing: what each costs in memory, and all together in processor time
-    Idle(scenario::idle::Idle),
-    /// A crowd that comes, goes and changes rooms across shards, beside a playing band
-    Churn(scenario::churn::Churn),
-    /// People who log in, beside a playing band
+    /// Play one scenario
+    #[command(flatten)]
+    Scenario(Scenario),
+    /// Play the scenarios that a file names, one after the other
     ///
-    /// Accounts are made first, by /api/auth/register; then they log in, by /api/auth/login, at a fixed rate and from many
-    /// addresses of 127.0.0.0/8.
-    LoginStorm(scenario::login_storm::LoginStorm),
-    /// A crowd whose connections break and come back all at once, beside a playing band
-    ReconnectStorm(scenario::reconnect_storm::ReconnectStorm),
-    /// Members who do not read, in the rooms of a playing band
-    SlowReaders(scenario::slow_readers::SlowReaders),
-    /// Everything that a bad client can do, kind by kind, beside a playing band
-    ///
-    /// The band plays in quiet first, then beside each kind. Run it against a server with its own limits, not those of
-    /// config/load.toml, which lifts what this is to try: the band comes from many addresses. Each kind comes from one, and is
-    /// held back where that connects too often (HTTP 429) or too much (503): with CONNECT_RATE_PER_ADDRESS=unlimited all its
-    /// frames arrive. A kind whose connections are neither answered nor closed with a code that fits fails the run.
-    #[command(after_help = "\
-Examples:
-  loadtest hostile --pid 4711 --max-ratio 1.5 --report hostile.html
-  loadtest hostile --kinds ping-flood,note-off-flood --seconds 60")]
-    Hostile(scenario::hostile::Hostile),
+    /// What is said on this command line wins over the file. All of the file is looked at before the first run begins. Exit
+    /// code 1: one of the runs failed.
+    // By default it is as the file says.
+    #[command(after_help = SCRIPT, mut_args = |arg: clap::Arg| arg.hide_default_value(true))]
+    Run(script::Run),
     /// Run the floor: a plain relay without checks, the least that any server can cost
     ///
     /// An epoll loop on one thread, which passes each frame on to the other members of its room, and writes to each member
@@ -96,41 +103,6 @@ Examples:
     Compare(compare::Compare),
 }
 
-/// What all scenarios have in common.
-#[derive(Args, Clone, Debug)]
-pub struct Common {
-    /// The server, as ws://HOST:PORT; a floor or another plain relay is known by its handshake
-    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080")]
-    pub url: String,
-    /// The server's process: its processor time and memory are told
-    #[arg(long, value_name = "PID")]
-    pub pid: Option<u32>,
-    /// The server's operators' port, as http://HOST:PORT: its shards' own figures are told
-    #[arg(long, value_name = "URL")]
-    pub admin: Option<String>,
-    /// How long each part of the run lasts
-    #[arg(long, value_name = "SECONDS", default_value_t = 20.0, value_parser = some_time)]
-    pub seconds: f64,
-    /// How long to play before that: checked, but not timed
-    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = no_or_some_time)]
-    pub warm_up: f64,
-    /// Where chance begins; the same seed does the same
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    pub seed: u64,
-    /// Connections from each source address of 127.0.0.0/8; without it as many as the address has ports
-    #[arg(long, value_name = "NUMBER")]
-    pub per_address: Option<u32>,
-    /// Write the result to a file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the result as a page with plots, which needs no network
-    #[arg(long, value_name = "FILE.html")]
-    pub report: Option<PathBuf>,
-    /// Neither a bar nor lines while it runs
-    #[arg(long, short)]
-    pub quiet: bool,
-}
-
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
@@ -138,7 +110,7 @@ pub enum Exit {
     Passed = 0,
     /// Something was wrong with what was measured.
     Failed = 1,
-    /// The command line is wrong.
+    /// The command line is wrong, or the file of runs that it names.
     Usage = 2,
     /// It could not be run.
     Impossible = 3,
@@ -150,10 +122,48 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
+/// Why it did not come to a result.
+enum Failure {
+    Script(script::ScriptError),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<script::ScriptError> for Failure {
+    fn from(error: script::ScriptError) -> Self {
+        Self::Script(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Script(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Script(error) if !error.is_unreadable() => Exit::Usage,
+            _ => Exit::Impossible,
+        }
+    }
+}
+
 /// Does what a command line says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help that was asked for is no error.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Passed };
@@ -161,39 +171,48 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return exit;
         }
     };
-    do_command(cli.command).unwrap_or_else(|error| {
+    let (name, matches) = matches.subcommand().expect("there is none without");
+    do_command(cli.command, name, matches).unwrap_or_else(|error| {
         eprintln!("error: {error}");
-        Exit::Impossible
+        error.exit()
     })
 }
 
-fn do_command(command: Command) -> io::Result<Exit> {
-    match command {
-        Command::Band(band) => tell(band.common.clone(), band.run()),
-        Command::Concert(concert) => tell(concert.common.clone(), concert.run()),
-        Command::Idle(idle) => tell(idle.common.clone(), idle.run()),
-        Command::Churn(churn) => tell(churn.common.clone(), churn.run()),
-        Command::LoginStorm(storm) => tell(storm.common.clone(), storm.run()),
-        Command::ReconnectStorm(storm) => tell(storm.common.clone(), storm.run()),
-        Command::SlowReaders(slow) => tell(slow.common.clone(), slow.run()),
-        Command::Hostile(hostile) => tell(hostile.common.clone(), hostile.run()),
+fn do_command(command: Command, name: &str, matches: &ArgMatches) -> Result<Exit, Failure> {
+    Ok(match command {
+        Command::Scenario(scenario) => play(&scenario, settings(name, matches), None)?,
+        Command::Run(run) => play_all(&Script::of(&run, matches)?)?,
         Command::Compare(compare) => {
             let comparison = compare.run()?;
             print!("{comparison}");
-            Ok(if comparison.is_good() { Exit::Passed } else { Exit::Failed })
+            if comparison.is_good() { Exit::Passed } else { Exit::Failed }
         }
-        Command::Floor(floor) => floor.run().map(|()| Exit::Passed),
-    }
+        Command::Floor(floor) => floor.run().map(|()| Exit::Passed)?,
+    })
 }
 
-/// Tells what a run found, where it is wanted.
-fn tell(common: Common, outcome: io::Result<Outcome>) -> io::Result<Exit> {
-    let outcome = outcome?;
-    print!("{}", summary::Summary(&outcome));
-    if let Some(path) = &common.json {
+/// Plays what a file names. One that fails does not keep the next from being played; one that can not be played does.
+fn play_all(script: &Script) -> io::Result<Exit> {
+    let mut exit = Exit::Passed;
+    for (number, entry) in script.entries.iter().enumerate() {
+        if number > 0 {
+            println!();
+        }
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", entry.name));
+        exit = exit.max(play(&entry.scenario, entry.settings.clone(), Some(&entry.name)).map_err(told)?);
+    }
+    Ok(exit)
+}
+
+/// Plays a scenario, and tells what came of it where that is wanted.
+fn play(scenario: &Scenario, settings: BTreeMap<String, String>, name: Option<&str>) -> io::Result<Exit> {
+    let outcome = Outcome { settings, name: name.map(str::to_owned), ..scenario.run()? };
+    print!("{}", Summary(&outcome));
+    let Common { json, report, .. } = scenario.common();
+    if let Some(path) = json {
         outcome.write(path).map_err(|error| about(path, error))?;
     }
-    if let Some(path) = &common.report {
+    if let Some(path) = report {
         fs::write(path, report::page(&outcome)).map_err(|error| about(path, error))?;
     }
     Ok(if outcome.passed() { Exit::Passed } else { Exit::Failed })
@@ -204,27 +223,8 @@ fn about(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// A time of a tenth of a second to a day.
-fn some_time(text: &str) -> Result<f64, String> {
-    no_or_some_time(text).and_then(|seconds| if seconds >= 0.1 { Ok(seconds) } else { Err("at least 0.1 s".into()) })
-}
-
-/// A time of up to a day.
-fn no_or_some_time(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
-    if (0.0..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err("between 0 and 86400 s".into()) }
-}
-
-/// A rate of notes that makes sense.
-pub fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "a number of notes a second".to_owned())?;
-    if (0.01..=10_000.0).contains(&rate) { Ok(rate) } else { Err("between 0.01 and 10000 notes a second".into()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -8,13 +8,14 @@
 //! The code, from pure to not: [`score`] (what is played when), [`sequence`], [`ear`] and [`percentiles`] (what is made of
 //! it), [`frame`] and [`note`] (bytes), [`outcome`], [`summary`], [`compare`] and [`report`] (what is told); [`target`] and
 //! [`wire`] (connections), [`seating`], [`hall`] and [`players`] (the band), [`act`], [`crowd`], [`chance`] and [`scenario`] (what happens beside it), [`process`], [`metrics`] and [`watch`] (the server as seen from outside), [`run`] (all together), [`floor`] (the
-//! least that a relay can cost), [`cli`].
+//! least that a relay can cost), [`common`], [`settings`], [`script`] and [`cli`] (what it is told to do).
 
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 pub mod act;
 pub mod chance;
 pub mod cli;
+pub mod common;
 pub mod compare;
 pub mod crowd;
 pub mod ear;
@@ -33,8 +34,10 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod score;
+pub mod script;
 pub mod seating;
 pub mod sequence;
+pub mod settings;
 pub mod summary;
 pub mod target;
 pub mod watch;

@@ -20,7 +20,10 @@ pub struct Outcome {
     pub form: u32,
     /// Its name.
     pub scenario: String,
-    /// What it was set to, in words.
+    /// The run's name in its file, where it was one of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What its arguments were set to, those that nobody set too.
     pub settings: BTreeMap<String, String>,
     /// The server.
     pub url: String,
@@ -124,6 +127,11 @@ pub struct Second {
 }
 
 impl Outcome {
+    /// What it is called: as its file does, or else by its scenario.
+    pub fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.scenario)
+    }
+
     /// Whether nothing was wrong.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()

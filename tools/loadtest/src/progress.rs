@@ -49,8 +49,10 @@ impl Progress {
     pub fn playing(&mut self, at: Duration, of: Duration, part: &str, heard: &SecondHeard, tally: &Tally) {
         let faults =
             tally.doubled + tally.reordered + tally.wrong + tally.shed + tally.refused + tally.ended + tally.strange;
+        // Between two parts there is none.
+        let comma = if part.is_empty() { "" } else { ", " };
         let words = format!(
-            "{} of {} s, {part}: {} notes/s, p99 {:.2} ms, {faults} faults",
+            "{} of {} s{comma}{part}: {} notes/s, p99 {:.2} ms, {faults} faults",
             at.as_secs(),
             of.as_secs(),
             heard.deliveries,

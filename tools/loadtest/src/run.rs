@@ -31,8 +31,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub struct Plan {
     /// The scenario's name.
     pub scenario: String,
-    /// What it is set to, for whoever reads the outcome.
-    pub settings: BTreeMap<String, String>,
     /// The server.
     pub url: String,
     /// Rooms, players, listeners and rate; the number of notes follows from the parts.
@@ -104,7 +102,8 @@ pub fn run(plan: Plan) -> io::Result<Outcome> {
     let outcome = Outcome {
         form: FORM,
         scenario: plan.scenario,
-        settings: plan.settings,
+        name: None,
+        settings: BTreeMap::new(),
         url: plan.url,
         is_relay: target.is_relay,
         seating_seconds: seating.as_secs_f64(),

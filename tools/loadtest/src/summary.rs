@@ -15,7 +15,7 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(outcome) = self;
         let settings: Vec<_> = outcome.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        writeln!(f, "{}: {}", outcome.scenario, settings.join(", "))?;
+        writeln!(f, "{}: {}", outcome.title(), settings.join(", "))?;
         if outcome.is_relay {
             writeln!(f, "against a plain relay: notes carried the band's own numbers, which it passes on as they are")?;
         }

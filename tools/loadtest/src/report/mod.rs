@@ -30,7 +30,7 @@ pub fn page(outcome: &Outcome) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{0}: load test</title>\n<style>\n{STYLE}</style>\n<h1>{0}</h1>\n",
-        escaped(&outcome.scenario)
+        escaped(outcome.title())
     );
     let settings: Vec<_> = outcome.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let _ = writeln!(page, "<p class=\"dim\">{}; {}</p>", escaped(&outcome.url), escaped(&settings.join(", ")));

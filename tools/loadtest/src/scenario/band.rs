@@ -4,7 +4,7 @@ use std::io;
 
 use clap::{Args, value_parser};
 
-use crate::{act::Part, cli::Common, outcome::Outcome, run, scenario::plan, score::Score};
+use crate::{act::Part, common::Common, outcome::Outcome, run, scenario::plan, score::Score};
 
 /// The arguments.
 #[derive(Args, Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Band {
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = value_parser!(u32).range(1..=10_000))]
     pub members: u32,
     /// Notes a second of each player: presses and releases by turns
-    #[arg(long, value_name = "NOTES/S", default_value_t = 5.0, value_parser = crate::cli::rate)]
+    #[arg(long, value_name = "NOTES/S", default_value_t = 5.0, value_parser = crate::common::rate)]
     pub rate: f64,
     /// What all scenarios have.
     #[command(flatten)]
@@ -29,6 +29,6 @@ impl Band {
         let (rooms, players) = (self.rooms as usize, self.members as usize);
         let score = Score { rooms, players, listeners: 0, rate: self.rate, notes: 0 };
         let parts = vec![Part::quiet("band", self.common.seconds)];
-        run::run(plan("band", &self.common, score, parts, &[]))
+        run::run(plan("band", &self.common, score, parts))
     }
 }

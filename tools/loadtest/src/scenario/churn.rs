@@ -13,7 +13,7 @@ use pianorhythm_server::protocol::wire::{JoinRoomByName, LeaveRoom, server_messa
 use crate::{
     act::{Act, Part, Scene},
     chance::Chance,
-    cli::Common,
+    common::Common,
     crowd::{Crowd, Said},
     frame,
     outcome::{Beside, Outcome},
@@ -30,7 +30,7 @@ pub struct Churn {
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = value_parser!(u32).range(1..=10_000))]
     pub churners: u32,
     /// Changes a second of all of them together: of rooms mostly, else a connection ends and another comes
-    #[arg(long, value_name = "CHANGES/S", default_value_t = 50.0, value_parser = crate::cli::rate)]
+    #[arg(long, value_name = "CHANGES/S", default_value_t = 50.0, value_parser = crate::common::rate)]
     pub changes: f64,
     /// The band.
     #[command(flatten)]
@@ -46,8 +46,7 @@ impl Churn {
         let seconds = self.common.seconds;
         let act = Changes { count: self.churners as usize, rate: self.changes };
         let parts = vec![Part::quiet("quiet", seconds), Part::beside("churn", seconds, act)];
-        let own = [("churners", self.churners.to_string()), ("changes/s", self.changes.to_string())];
-        let mut plan = plan("churn", &self.common, self.band.score(), parts, &own);
+        let mut plan = plan("churn", &self.common, self.band.score(), parts);
         // All of them may meet in one room.
         plan.spare = self.churners as usize;
         run::run(self.band.judge(plan))

@@ -4,7 +4,7 @@ use std::io;
 
 use clap::{Args, value_parser};
 
-use crate::{act::Part, cli::Common, outcome::Outcome, run, scenario::plan, score::Score};
+use crate::{act::Part, common::Common, outcome::Outcome, run, scenario::plan, score::Score};
 
 /// The arguments.
 #[derive(Args, Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Concert {
     #[arg(long, value_name = "NUMBER", default_value_t = 990, value_parser = value_parser!(u32).range(0..=60_000))]
     pub listeners: u32,
     /// Notes a second of each player
-    #[arg(long, value_name = "NOTES/S", default_value_t = 20.0, value_parser = crate::cli::rate)]
+    #[arg(long, value_name = "NOTES/S", default_value_t = 20.0, value_parser = crate::common::rate)]
     pub rate: f64,
     /// What all scenarios have.
     #[command(flatten)]
@@ -29,6 +29,6 @@ impl Concert {
         let (players, listeners) = (self.players as usize, self.listeners as usize);
         let score = Score { rooms: 1, players, listeners, rate: self.rate, notes: 0 };
         let parts = vec![Part::quiet("concert", self.common.seconds)];
-        run::run(plan("concert", &self.common, score, parts, &[]))
+        run::run(plan("concert", &self.common, score, parts))
     }
 }

@@ -8,14 +8,14 @@ use std::{
 use clap::{Args, value_parser};
 
 use crate::{
-    cli::Common,
+    common::Common,
     ear::{Ear, Phase},
     hall::Hall,
     outcome::{FORM, Outcome, PhaseOutcome, Second},
     process::raise_descriptor_limit,
     progress::Progress,
     run::judged,
-    scenario::{plan, watched},
+    scenario::watched,
     score::Score,
     seating::{room_names, seat_band, seat_roomless},
     target::Target,
@@ -31,6 +31,9 @@ pub struct Idle {
     /// Put them into rooms of so many each, rather than into none
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..=10_000))]
     pub members: Option<u32>,
+    /// Fail where it takes longer until all are there, in their rooms where they have some
+    #[arg(long, value_name = "SECONDS", value_parser = crate::common::some_time)]
+    pub within: Option<f64>,
     /// What all scenarios have.
     #[command(flatten)]
     pub common: Common,
@@ -71,12 +74,9 @@ impl Idle {
             }
         }
         let looks = watch.end();
-        let own = [("connections", held.to_string()), ("in rooms of", members.to_string())];
-        let settings = plan("idle", common, score, Vec::new(), &own).settings;
         let mut outcome = Outcome {
             form: FORM,
             scenario: "idle".into(),
-            settings,
             url: common.url.clone(),
             is_relay: target.is_relay,
             seating_seconds: seating.as_secs_f64(),
@@ -101,6 +101,11 @@ impl Idle {
                 outcome.figures.insert("server memory a connection, KiB".into(), each / 1024.0);
                 outcome.figures.insert("server memory before, MiB".into(), before.resident as f64 / 1024.0 / 1024.0);
             }
+        }
+        outcome.figures.insert("seconds until all were there".into(), outcome.seating_seconds);
+        if let Some(within) = self.within.filter(|within| outcome.seating_seconds > *within) {
+            let took = outcome.seating_seconds;
+            outcome.failures.push(format!("it took {took:.2} s until all were there; {within} s are allowed"));
         }
         Ok(judged(outcome))
     }

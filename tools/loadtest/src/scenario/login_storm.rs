@@ -10,7 +10,7 @@ use clap::{Args, value_parser};
 
 use crate::{
     act::{Act, Part, Scene},
-    cli::Common,
+    common::Common,
     crowd::{Crowd, Said},
     outcome::{Beside, Outcome},
     percentiles::{Percentiles, new_histogram, record},
@@ -29,7 +29,7 @@ const PASSWORD: &str = "correct horse battery staple 7";
 #[derive(Args, Clone, Debug)]
 pub struct LoginStorm {
     /// Logins a second, of all together
-    #[arg(long, value_name = "LOGINS/S", default_value_t = 20.0, value_parser = crate::cli::rate)]
+    #[arg(long, value_name = "LOGINS/S", default_value_t = 20.0, value_parser = crate::common::rate)]
     pub logins: f64,
     /// Accounts that are made before, and log in by turns
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = value_parser!(u32).range(1..=10_000))]
@@ -48,8 +48,7 @@ impl LoginStorm {
         let seconds = self.common.seconds;
         let act = Logins { accounts: self.accounts as usize, rate: self.logins, sources: 0 };
         let parts = vec![Part::quiet("quiet", seconds), Part::beside("logins", seconds, act)];
-        let own = [("logins/s", self.logins.to_string()), ("accounts", self.accounts.to_string())];
-        run::run(self.band.judge(plan("login-storm", &self.common, self.band.score(), parts, &own)))
+        run::run(self.band.judge(plan("login-storm", &self.common, self.band.score(), parts)))
     }
 }
 

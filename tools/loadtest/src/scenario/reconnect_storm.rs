@@ -9,7 +9,7 @@ use clap::{Args, value_parser};
 
 use crate::{
     act::{Act, Part, Scene},
-    cli::Common,
+    common::Common,
     crowd::{Crowd, Said},
     outcome::{Beside, Outcome},
     percentiles::{Percentiles, new_histogram, record},
@@ -43,8 +43,7 @@ impl ReconnectStorm {
         let seconds = self.common.seconds;
         let act = Storm { count: self.crowd as usize, crowd: None, guests: Vec::new() };
         let parts = vec![Part::quiet("quiet", seconds), Part::beside("storm", seconds, act)];
-        let own = [("crowd", self.crowd.to_string())];
-        run::run(self.band.judge(plan("reconnect-storm", &self.common, self.band.score(), parts, &own)))
+        run::run(self.band.judge(plan("reconnect-storm", &self.common, self.band.score(), parts)))
     }
 }
 

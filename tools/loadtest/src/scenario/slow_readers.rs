@@ -12,7 +12,7 @@ use prost::Message as _;
 
 use crate::{
     act::{Act, Part, Scene},
-    cli::Common,
+    common::Common,
     frame::{self, Kind},
     outcome::{Beside, Outcome},
     run,
@@ -57,8 +57,7 @@ impl SlowReaders {
         let seconds = self.common.seconds;
         let slow = self.slow as usize;
         let parts = self.rounds.parts(seconds, 1, |_| Part::beside("slow readers", seconds, Slow(slow)));
-        let own = [("slow readers", self.slow.to_string()), ("rounds", self.rounds.rounds.to_string())];
-        let mut plan = plan("slow-readers", &self.common, self.band.score(), parts, &own);
+        let mut plan = plan("slow-readers", &self.common, self.band.score(), parts);
         // Those of a round have gone before the next comes.
         plan.spare = 2 * (self.slow as usize).div_ceil(self.band.rooms as usize);
         run::run(self.band.judge(plan))

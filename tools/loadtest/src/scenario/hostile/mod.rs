@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum as _, value_parser};
 
 use crate::{
     act::Part,
-    cli::Common,
+    common::Common,
     outcome::Outcome,
     run::{self, Plan},
     scenario::{Rounds, SmallBand, plan},
@@ -34,7 +34,7 @@ pub struct Hostile {
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub kinds: Vec<Kind>,
     /// Frames a second of each kind, of all its connections together; of those that flood with connections, so many of these
-    #[arg(long, value_name = "FRAMES/S", default_value_t = 1000.0, value_parser = crate::cli::rate)]
+    #[arg(long, value_name = "FRAMES/S", default_value_t = 1000.0, value_parser = crate::common::rate)]
     pub frames: f64,
     /// Connections of each kind that send frames
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = value_parser!(u32).range(1..=10_000))]
@@ -67,12 +67,7 @@ impl Hostile {
                 Part::beside(&name, seconds, frames::Flood { kind, source, attackers, rate })
             }
         });
-        let own = [
-            ("frames/s", self.frames.to_string()),
-            ("attackers", self.attackers.to_string()),
-            ("rounds", self.rounds.rounds.to_string()),
-        ];
-        let mut plan = plan("hostile", &self.common, self.band.score(), parts, &own);
+        let mut plan = plan("hostile", &self.common, self.band.score(), parts);
         plan.per_address = plan.per_address.or(Some(PER_ADDRESS));
         // Those who flood a room are in it; a room keeps the seats of who was cut off for a while.
         plan.spare = attackers;
