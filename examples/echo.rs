@@ -9,7 +9,7 @@ use std::{
     fmt::Write as _,
     net::{Ipv4Addr, TcpListener},
     num::NonZero,
-    os::fd::{AsRawFd as _, RawFd},
+    os::fd::{AsFd as _, BorrowedFd},
     time::{Duration, Instant},
 };
 
@@ -154,8 +154,8 @@ impl Worker for Echo {
         std::process::exit(1);
     }
 
-    fn readiness(&self) -> Option<RawFd> {
-        Some(self.readiness.as_raw_fd())
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.readiness.as_fd())
     }
 
     fn is_finished(&self) -> bool {
