@@ -19,6 +19,7 @@ use pianorhythm_server::{
         worker::Worker as _,
     },
     domain::{
+        bucket::Rate,
         identity::{Profile, Role, Session, Status},
         lobby::lobby_key,
         quota::QuotaSettings,
@@ -109,7 +110,7 @@ impl Shards {
     fn seat(&mut self, members: usize, format: Format) {
         let room = (1..).map(lobby_key).find(|key| shard_of(key.as_str(), self.stages.len()) == 0);
         let room = room.expect("some lobby is on the first shard").to_string();
-        let places = Places::new(members, members);
+        let places = Places::new(members, members, Rate::UNLIMITED);
         for number in 1..=members as u64 {
             let (ours, theirs) = UnixStream::pair().expect("there are descriptors");
             ours.set_nonblocking(true).expect("it is a socket");
