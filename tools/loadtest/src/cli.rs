@@ -84,7 +84,7 @@ pub enum Command {
     /// What is said on this command line wins over the file. All of the file is looked at before the first run begins. Exit
     /// code 1: one of the runs failed.
     // By default it is as the file says.
-    #[command(after_help = SCRIPT, mut_args = |arg: clap::Arg| arg.hide_default_value(true))]
+    #[command(after_help = SCRIPT, mut_args = without_default)]
     Run(script::Run),
     /// Run the floor: a plain relay without checks, the least that any server can cost
     ///
@@ -221,6 +221,13 @@ fn play(scenario: &Scenario, settings: BTreeMap<String, String>, name: Option<&s
 /// An error with the file it is about.
 fn about(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// An argument as it is beside a file, which has its value where the command line has none. Clap knows of defaults only where there is a
+/// value.
+fn without_default(argument: clap::Arg) -> clap::Arg {
+    let takes_a_value = argument.get_action().takes_values();
+    if takes_a_value { argument.hide_default_value(true) } else { argument }
 }
 
 #[cfg(test)]
