@@ -124,8 +124,8 @@ fn a_storm_of_log_ins_is_answered_in_full_and_what_is_too_much_is_refused_as_bus
             _ => panic!("{answer:?}"),
         }
     }
-    // One at work and four that wait, at the least.
-    assert!(tokens.len() >= 5, "{}", tokens.len());
+    // As many as may wait, at the least: the thread may take up the first only when all have come.
+    assert!(tokens.len() >= 4, "{}", tokens.len());
     assert_eq!(server.figure("pianorhythm_passwords_waiting"), 0);
     assert_eq!(server.figure("pianorhythm_passwords_total") as usize, 1 + answers.len());
 }
